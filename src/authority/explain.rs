@@ -1,0 +1,200 @@
+//! For people who debug: which step a token failed, and what to do.
+
+use std::fmt;
+
+use super::Authority;
+use crate::VerifyError;
+
+/// The steps that [`Authority::verify`] takes, in their order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Step {
+    /// The length and the two dots.
+    Shape,
+    /// The header is that of a live ring key.
+    RingKey,
+    /// The signature.
+    Signature,
+    /// The payload decodes and is canonical.
+    Payload,
+    /// `iss` and `aud`.
+    IssuerAndAudience,
+    /// `exp`, `iat`, and the time between them.
+    Times,
+    /// The epoch table is fresh enough to tell.
+    Freshness,
+    /// The seal is the one that the current epochs make.
+    Seal,
+    /// The policy's authentication age.
+    Authentication,
+}
+
+impl Step {
+    const ALL: [Step; 9] = [
+        Step::Shape,
+        Step::RingKey,
+        Step::Signature,
+        Step::Payload,
+        Step::IssuerAndAudience,
+        Step::Times,
+        Step::Freshness,
+        Step::Seal,
+        Step::Authentication,
+    ];
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Step::Shape => "shape",
+            Step::RingKey => "ring key",
+            Step::Signature => "signature",
+            Step::Payload => "payload",
+            Step::IssuerAndAudience => "issuer and audience",
+            Step::Times => "times",
+            Step::Freshness => "freshness",
+            Step::Seal => "seal",
+            Step::Authentication => "authentication",
+        })
+    }
+}
+
+/// Which step a token failed and what to do about it; see [`Authority::explain`].
+///
+/// `Display` writes it over several lines. It holds no claims, so it cannot be
+/// taken for a [`Verified`](crate::Verified).
+#[derive(Debug, Clone)]
+pub struct Explanation {
+    failure: Option<(Step, VerifyError)>,
+    advice: String,
+}
+
+impl Explanation {
+    /// The step that failed, and how; `None` if the token is good.
+    pub fn failure(&self) -> Option<(Step, &VerifyError)> {
+        self.failure.as_ref().map(|(step, error)| (*step, error))
+    }
+
+    /// What to do, in a sentence or two of English.
+    pub fn advice(&self) -> &str {
+        &self.advice
+    }
+}
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, step) in (1..).zip(Step::ALL) {
+            match &self.failure {
+                Some((failed, error)) if *failed == step => {
+                    writeln!(
+                        f,
+                        "{number}. {step:<19}  FAILED: {error} ({})",
+                        error.label()
+                    )?;
+                    break;
+                }
+                _ => writeln!(f, "{number}. {step:<19}  passed")?,
+            }
+        }
+        f.write_str(&self.advice)
+    }
+}
+
+impl Authority {
+    /// Runs the steps of [`verify`](Self::verify) on a token and says which one
+    /// failed and what to do, for people debugging.
+    ///
+    /// It never returns claims. It says more than a client may know, so do not
+    /// send it to one.
+    ///
+    /// ```
+    /// # use epochkey::{Authority, MemoryStore};
+    /// # let authority = Authority::builder("https://issuer.example", "api").open(MemoryStore::new())?;
+    /// println!("{}", authority.explain("eyJhbGciOiJub25lIn0.e30."));
+    /// # Ok::<(), epochkey::BuildError>(())
+    /// ```
+    pub fn explain(&self, token: impl AsRef<[u8]>) -> Explanation {
+        let mut last = Step::Shape;
+        let outcome = self
+            .inner
+            .verify_in_steps(token.as_ref(), |step| last = step);
+        match outcome {
+            Ok(_) => Explanation {
+                failure: None,
+                advice: "The token is good.".to_owned(),
+            },
+            Err(error) => Explanation {
+                advice: self.advice(last, &error),
+                failure: Some((last, error)),
+            },
+        }
+    }
+
+    fn advice(&self, step: Step, error: &VerifyError) -> String {
+        let inner = &self.inner;
+        match (step, error) {
+            (Step::Shape, _) => format!(
+                "A token is three segments with two dots, at most {} bytes. Pass the text behind \
+                 \"Bearer \" alone, and check that no proxy or cookie limit cut it.",
+                inner.policy.max_token_length
+            ),
+            (Step::RingKey, _) => format!(
+                "The header must be that of a live ring key; these are {}. The token comes from \
+                 another issuer, or its key was swapped or retired, or a memory store was \
+                 restarted. The client needs a new token.",
+                self.live_kids()
+            ),
+            (Step::Signature, _) => "The header names our key, but the signature is not that \
+                 key's: the token was altered, or its end was cut off."
+                .to_owned(),
+            (Step::Payload, _) => "The signature is right but the payload is not canonical: \
+                 another program signs with this key. Find it and stop it, then swap the key."
+                .to_owned(),
+            (Step::IssuerAndAudience, VerifyError::WrongIssuer) => format!(
+                "This authority accepts the issuer {:?} alone. Give every service that shares \
+                 the key ring the same issuer.",
+                inner.issuer
+            ),
+            (Step::IssuerAndAudience, _) => format!(
+                "This authority accepts the audience {:?} and {:?}. Issue for one of them, or \
+                 add the token's to the policy with `accept_audience`.",
+                inner.audience, inner.policy.accepted_audiences
+            ),
+            (Step::Times, VerifyError::Expired) => {
+                "The token has lived out its lifetime. The client needs a new one.".to_owned()
+            }
+            (Step::Times, VerifyError::NotYetValid) => format!(
+                "The token was issued in this machine's future, beyond the leeway of {} s. \
+                 Compare the clocks of this machine and the issuing one.",
+                inner.policy.leeway
+            ),
+            (Step::Times, _) => "The token lives longer than its ring key was introduced for, \
+                 so this crate did not issue it. Find who signs with this key, then swap it."
+                .to_owned(),
+            (Step::Freshness, _) => "This process could not follow the epoch log and cannot tell \
+                 what was revoked. See its logs; other processes may accept the token."
+                .to_owned(),
+            (Step::Seal, VerifyError::UnknownKey) => "The key ring was swapped while the token \
+                 was looked at. The client needs a new token."
+                .to_owned(),
+            (Step::Seal, VerifyError::Revoked { scope: Some(scope) }) => format!(
+                "The token was ours, and its {} was bumped after it was issued. The client \
+                 must log in again.",
+                scope.kind()
+            ),
+            (Step::Seal, _) => "The signature is right, the seal is not, and none of the token's \
+                 scopes was bumped: somebody else signs with this key. Swap it."
+                .to_owned(),
+            (Step::Authentication, _) => "The token is good, but its user authenticated too long \
+                 ago for the policy, or the grant did not say when. Ask for the password again, \
+                 and issue with `authenticated_now`."
+                .to_owned(),
+        }
+    }
+
+    fn live_kids(&self) -> String {
+        let ring = self.inner.replica.ring();
+        let kids: Vec<_> = ring.keys().iter().map(|key| key.id().to_string()).collect();
+        kids.join(", ")
+    }
+}

@@ -1,0 +1,235 @@
+//! From a grant to a token.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use super::{Authority, Inner};
+use crate::{
+    Grant, IssueError, Mark, Token,
+    clock::{UnixSeconds, unix_seconds},
+    crypto::random_array,
+    epoch_table::BelowFloor,
+    grant::{Authenticated, CheckedGrant},
+    hook::{self, Place},
+    key_ring::{KeyRing, RingKey},
+    seal::Seal,
+    token::{Payload, base64url},
+};
+
+impl Authority {
+    /// Issues a token for what the grant says, sealed with the current epochs.
+    ///
+    /// A token issued while a bump runs is either before it, and dead when it
+    /// returns, or after it, and good. It reads memory of this process only and
+    /// never waits.
+    ///
+    /// # Errors
+    ///
+    /// [`IssueError`], which says what to change about the grant; nothing was issued.
+    pub fn issue(&self, grant: Grant) -> Result<Token, IssueError> {
+        self.inner.issue(&grant.check()?)
+    }
+}
+
+impl Inner {
+    fn issue(&self, grant: &CheckedGrant) -> Result<Token, IssueError> {
+        if self.replica.is_stale() {
+            return Err(IssueError::StaleEpochs);
+        }
+        let now = self.time.now();
+        loop {
+            let ring = self.replica.ring();
+            let key = ring.issuing_key().ok_or(IssueError::StaleEpochs)?;
+            hook::reached(Place::KeyFound);
+            match Seal::compute(&ring, key, self.replica.table(), grant.scopes()) {
+                Ok(seal) => {
+                    hook::reached(Place::Sealed);
+                    self.check_mark(&ring, grant)?;
+                    return self.sign(key, grant, seal, now);
+                }
+                // Swapped since the ring was read. The new ring was published
+                // before the floor rose, so the next turn finds it.
+                Err(BelowFloor) if !Arc::ptr_eq(&ring, &self.replica.ring()) => {}
+                Err(BelowFloor) => return Err(IssueError::StaleEpochs),
+            }
+        }
+    }
+
+    /// Refuses if a scope was bumped since the grant's mark.
+    ///
+    /// After the seal was made: a bump that the seal already shows is then found
+    /// here too, so no seal with a new epoch goes out on old facts.
+    fn check_mark(&self, ring: &KeyRing, grant: &CheckedGrant) -> Result<(), IssueError> {
+        let Some(Mark { history, position }) = grant.mark else {
+            return Ok(());
+        };
+        if history != self.replica.history() {
+            return Err(IssueError::OutdatedMark);
+        }
+        for scope in grant.scopes() {
+            let tag = ring.table_key().tag(scope.kind, scope.id);
+            match self.replica.table().bumped_after(tag, position) {
+                Ok(None) => {}
+                Ok(Some(_)) => {
+                    let scope = scope.to_scope();
+                    return Err(IssueError::BumpedSinceMark { scope });
+                }
+                Err(BelowFloor) => return Err(IssueError::OutdatedMark),
+            }
+        }
+        Ok(())
+    }
+
+    fn sign(
+        &self,
+        key: &RingKey,
+        grant: &CheckedGrant,
+        seal: Seal,
+        now: UnixSeconds,
+    ) -> Result<Token, IssueError> {
+        let lifetime = self.lifetime(key, grant.lifetime)?;
+        let token_id: [u8; 16] = random_array(&*self.random)?;
+        let payload = Payload {
+            issuer: &self.issuer,
+            audience: grant.audience.as_deref().unwrap_or(&self.audience),
+            user: &grant.user,
+            session: grant.session.as_ref().map(|id| id.as_str()),
+            groups: &grant.groups,
+            issued_at: now,
+            expires_at: now.saturating_add(lifetime),
+            authenticated_at: self.authenticated_at(grant.authenticated, now)?,
+            token_id: &base64url::encode(&token_id),
+            seal,
+            claims: &grant.claims,
+        };
+        let lifetime = Duration::from_secs(lifetime);
+        let token = Token::sign(
+            key.header(),
+            &payload.to_json(),
+            key.signing_key(),
+            lifetime,
+        );
+        let (length, limit) = (token.as_str().len(), self.policy.max_token_length);
+        if length > limit {
+            return Err(IssueError::TokenTooLong { length, limit });
+        }
+        Ok(token)
+    }
+
+    /// The lifetime in seconds: the policy binds it, and so does the key, which
+    /// may have been introduced under a shorter policy.
+    fn lifetime(&self, key: &RingKey, asked: Option<Duration>) -> Result<u64, IssueError> {
+        let longest = self.policy.max_token_lifetime.min(key.longest_lifetime());
+        let Some(lifetime) = asked else {
+            return Ok(self.policy.token_lifetime.min(longest));
+        };
+        if lifetime.subsec_nanos() != 0 || lifetime.is_zero() {
+            return Err(IssueError::InvalidLifetime { lifetime });
+        }
+        if lifetime.as_secs() > longest {
+            let longest = Duration::from_secs(longest);
+            return Err(IssueError::LifetimeTooLong { lifetime, longest });
+        }
+        Ok(lifetime.as_secs())
+    }
+
+    /// `auth_time`: never after `iat`, whatever the clocks say.
+    fn authenticated_at(
+        &self,
+        authenticated: Authenticated,
+        now: UnixSeconds,
+    ) -> Result<Option<UnixSeconds>, IssueError> {
+        let time: SystemTime = match authenticated {
+            Authenticated::NotStated => return Ok(None),
+            Authenticated::Now => return Ok(Some(now)),
+            Authenticated::At(time) => time,
+        };
+        let seconds = unix_seconds(time);
+        if seconds > now.saturating_add(self.policy.leeway) {
+            return Err(IssueError::AuthenticatedInFuture);
+        }
+        Ok(Some(seconds.min(now)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Grant, IssueError, Scope, VerifyError, hook, testing};
+
+    /// The ring is swapped and the table pruned while `issue` holds the old ring:
+    /// it starts over with the new one, and does not seal with forgotten epochs.
+    #[test]
+    fn a_swap_between_ring_and_table_is_issued_after() {
+        let authority = testing::authority().unwrap();
+        let swapping = authority.clone();
+        hook::at_next(hook::Place::KeyFound, move || {
+            swapping.swap_key().wait().unwrap();
+        });
+        let token = authority.issue(Grant::user("u")).unwrap();
+        assert_eq!(authority.verify(&token).unwrap().user(), "u");
+    }
+
+    /// A bump between the two reads: the token is after it, and the next bump kills it.
+    #[test]
+    fn a_bump_before_the_seal_is_in_it() {
+        let authority = testing::authority().unwrap();
+        let bumping = authority.clone();
+        hook::at_next(hook::Place::KeyFound, move || {
+            bumping.bump(Scope::user("u")).wait().unwrap();
+        });
+        let token = authority.issue(Grant::user("u")).unwrap();
+        assert!(authority.verify(&token).is_ok());
+        authority.bump(Scope::user("u")).wait().unwrap();
+        assert!(authority.verify(&token).is_err());
+    }
+
+    /// A bump after the seal was made: the token is before it, and dead.
+    #[test]
+    fn a_bump_after_the_seal_kills_the_token() {
+        let authority = testing::authority().unwrap();
+        let bumping = authority.clone();
+        hook::at_next(hook::Place::Sealed, move || {
+            bumping.bump(Scope::user("u")).wait().unwrap();
+        });
+        let token = authority.issue(Grant::user("u")).unwrap();
+        let scope = Some(Scope::user("u"));
+        assert_eq!(
+            authority.verify(&token).unwrap_err(),
+            VerifyError::Revoked { scope }
+        );
+    }
+
+    /// Facts read before a bump do not survive it, whenever it comes.
+    #[test]
+    fn a_bump_after_the_mark_prevents_the_token() {
+        for place in [hook::Place::KeyFound, hook::Place::Sealed] {
+            let authority = testing::authority().unwrap();
+            let mark = authority.mark();
+            let bumping = authority.clone();
+            hook::at_next(place, move || {
+                bumping.bump(Scope::user("u")).wait().unwrap();
+            });
+            let error = authority.issue(Grant::user("u").as_of(mark)).unwrap_err();
+            let IssueError::BumpedSinceMark { scope } = error else {
+                panic!("{place:?}: {error}")
+            };
+            assert_eq!(scope, Scope::user("u"));
+        }
+    }
+
+    /// A swap after the mark prunes the bump: the mark is below the floor then.
+    #[test]
+    fn a_prune_after_the_mark_prevents_the_token() {
+        let authority = testing::authority().unwrap();
+        let mark = authority.mark();
+        let bumping = authority.clone();
+        hook::at_next(hook::Place::KeyFound, move || {
+            bumping.bump(Scope::user("u")).wait().unwrap();
+            bumping.swap_key().wait().unwrap();
+        });
+        let error = authority.issue(Grant::user("u").as_of(mark)).unwrap_err();
+        assert!(matches!(error, IssueError::OutdatedMark), "{error}");
+    }
+}

@@ -1,0 +1,95 @@
+//! The one type that applications hold.
+
+mod builder;
+mod explain;
+mod issue;
+mod revoke;
+mod verify;
+
+use std::{fmt, sync::Arc};
+
+pub use self::{
+    builder::Builder,
+    explain::{Explanation, Step},
+};
+use crate::{
+    Mark, Stats, clock::Timekeeper, crypto::Random, policy::CheckedPolicy, replica::Replica,
+    store::sealed::Backend,
+};
+
+/// Issues tokens, verifies them, and revokes them at once.
+///
+/// Cheap to clone; clones are the same authority. Share one per process.
+///
+/// # Concurrency
+///
+/// [`verify`](Self::verify), [`recheck`](Self::recheck) and [`issue`](Self::issue)
+/// read memory of this process only. They never wait for a lock that a writer can
+/// hold, and threads that verify tokens of the same user do not slow each other.
+/// [`bump`](Self::bump), [`bump_many`](Self::bump_many) and
+/// [`swap_key`](Self::swap_key) write to the store and may wait for it and for
+/// each other. When one of them returns its result, what it did is visible to
+/// every call that begins afterwards in this process, on any thread.
+#[derive(Clone)]
+pub struct Authority {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    issuer: String,
+    audience: String,
+    policy: CheckedPolicy,
+    time: Timekeeper,
+    random: Arc<dyn Random>,
+    replica: Replica,
+    store: Arc<dyn Backend>,
+}
+
+impl Authority {
+    /// An authority for tokens from `issuer` (`iss`, a URL as RFC 9068 wants it)
+    /// for `audience` (`aud`).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use epochkey::{Authority, MemoryStore};
+    ///
+    /// let authority = Authority::builder("https://issuer.example", "api")
+    ///     .token_lifetime(Duration::from_secs(900))
+    ///     .open(MemoryStore::new())?;
+    /// # Ok::<(), epochkey::BuildError>(())
+    /// ```
+    pub fn builder(issuer: impl Into<String>, audience: impl Into<String>) -> Builder {
+        Builder::new(issuer.into(), audience.into())
+    }
+
+    /// This moment in the epoch log, to be taken before reading facts that a token
+    /// will vouch for. See [`Grant::as_of`](crate::Grant::as_of).
+    pub fn mark(&self) -> Mark {
+        Mark {
+            history: self.inner.replica.history(),
+            position: self.inner.replica.applied(),
+        }
+    }
+
+    /// What this authority holds right now. Walks the whole epoch table, so not
+    /// for every request.
+    pub fn stats(&self) -> Stats {
+        Stats::of(&self.inner.replica)
+    }
+
+    #[cfg(feature = "testing")]
+    pub(crate) fn replica(&self) -> &Replica {
+        &self.inner.replica
+    }
+}
+
+impl fmt::Debug for Authority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Authority")
+            .field("issuer", &self.inner.issuer)
+            .field("audience", &self.inner.audience)
+            .field("policy", &self.inner.policy)
+            .field("applied", &self.inner.replica.applied())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,254 @@
+//! The one verify path.
+
+use super::{Authority, Inner, Step};
+use crate::{
+    Scope, Verified, VerifyError,
+    clock::UnixSeconds,
+    hook::{self, Place},
+    key_ring::{KeyRing, RingKey},
+    scope::ScopeRef,
+    seal::Seal,
+    token::{Members, Segments, SignedPayload},
+};
+
+impl Authority {
+    /// Checks a token, and gives its claims if it is good at this moment.
+    ///
+    /// It takes every [`Step`], each only if all before it passed. It reads memory
+    /// of this process only, never waits, and makes at most one heap allocation
+    /// for a good token.
+    ///
+    /// ```
+    /// # use epochkey::{Authority, Grant, MemoryStore};
+    /// # let authority = Authority::builder("https://issuer.example", "api").open(MemoryStore::new())?;
+    /// # let token = authority.issue(Grant::user("u-42"))?;
+    /// # let authorization = format!("Bearer {}", token.as_str());
+    /// let token = authorization.strip_prefix("Bearer ").unwrap_or_default();
+    /// match authority.verify(token) {
+    ///     Ok(verified) => println!("hello, {}", verified.user()),
+    ///     Err(error) => println!("401 ({})", error.label()),
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The first step that failed, as a [`VerifyError`]. Any bytes give an error
+    /// value, never a panic.
+    pub fn verify(&self, token: impl AsRef<[u8]>) -> Result<Verified, VerifyError> {
+        self.inner.verify_in_steps(token.as_ref(), |_| {})
+    }
+
+    /// Asks again whether a token that was verified earlier is still good, for
+    /// WebSockets and streams that outlive a request: its ring key is live, it has
+    /// not expired, nothing it carries was bumped, and the policy's authentication
+    /// age is kept.
+    ///
+    /// `verified` must come from this authority or a replica of it; of any other
+    /// the ring key is unknown.
+    ///
+    /// # Errors
+    ///
+    /// A [`VerifyError`], as [`verify`](Self::verify) would give for the token now.
+    pub fn recheck(&self, verified: &Verified) -> Result<(), VerifyError> {
+        let inner = &*self.inner;
+        let ring = inner.replica.ring();
+        let key = ring.key(verified.key()).ok_or(VerifyError::UnknownKey)?;
+        hook::reached(Place::KeyFound);
+        let now = inner.time.now();
+        let bound = Bound { ring: &ring, key };
+        inner.check_now(
+            bound,
+            verified.members(),
+            || verified.scopes(),
+            now,
+            &mut |_| {},
+        )
+    }
+}
+
+/// A ring and the key of it that a token is bound to.
+#[derive(Clone, Copy)]
+struct Bound<'a> {
+    ring: &'a KeyRing,
+    key: &'a RingKey,
+}
+
+impl Inner {
+    /// Takes the steps in order and tells `enter` before each.
+    pub(super) fn verify_in_steps(
+        &self,
+        token: &[u8],
+        mut enter: impl FnMut(Step),
+    ) -> Result<Verified, VerifyError> {
+        enter(Step::Shape);
+        if token.len() > self.policy.max_token_length {
+            return Err(VerifyError::Malformed);
+        }
+        let segments = Segments::split(token).ok_or(VerifyError::Malformed)?;
+
+        enter(Step::RingKey);
+        let ring = self.replica.ring();
+        let key = ring
+            .key_of_header(segments.header)
+            .ok_or(VerifyError::UnknownKey)?;
+        hook::reached(Place::KeyFound);
+
+        enter(Step::Signature);
+        if !segments.is_signed_with(key.signing_key()) {
+            return Err(VerifyError::BadSignature);
+        }
+
+        enter(Step::Payload);
+        let payload = SignedPayload::decode(segments.payload).ok_or(VerifyError::Malformed)?;
+
+        enter(Step::IssuerAndAudience);
+        let members = &payload.members;
+        if payload.str(members.issuer) != self.issuer {
+            return Err(VerifyError::WrongIssuer);
+        }
+        if !self.accepts(payload.str(members.audience)) {
+            return Err(VerifyError::WrongAudience);
+        }
+
+        let now = self.time.now();
+        let bound = Bound { ring: &ring, key };
+        self.check_now(bound, members, || payload.scopes(), now, &mut enter)?;
+        Ok(Verified::new(payload, key.id(), now))
+    }
+
+    /// The steps that depend on the moment: times, freshness, seal, authentication.
+    fn check_now<'a, S: Iterator<Item = ScopeRef<'a>>>(
+        &self,
+        bound: Bound<'_>,
+        members: &Members,
+        scopes: impl Fn() -> S,
+        now: UnixSeconds,
+        enter: &mut impl FnMut(Step),
+    ) -> Result<(), VerifyError> {
+        enter(Step::Times);
+        self.check_times(bound.key, members, now)?;
+
+        enter(Step::Freshness);
+        if self.replica.is_stale() {
+            return Err(VerifyError::StaleEpochs);
+        }
+
+        enter(Step::Seal);
+        let table = self.replica.table();
+        let expected = Seal::compute(bound.ring, bound.key, table, scopes());
+        // Below the floor: the ring was swapped while this token was looked at.
+        if expected.map_err(|_| VerifyError::UnknownKey)? != members.seal {
+            let scope = self.last_bumped(bound, scopes());
+            return Err(VerifyError::Revoked { scope });
+        }
+
+        enter(Step::Authentication);
+        match self.policy.max_authentication_age {
+            Some(age) if !members.authenticated_within(age, now) => {
+                Err(VerifyError::AuthenticationTooOld)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn check_times(
+        &self,
+        key: &RingKey,
+        members: &Members,
+        now: UnixSeconds,
+    ) -> Result<(), VerifyError> {
+        if now >= members.expires_at {
+            return Err(VerifyError::Expired);
+        }
+        let latest = now.saturating_add(self.policy.leeway);
+        // No honest token says that its user authenticated after it was issued.
+        let authenticated_at = members.authenticated_at.unwrap_or(0);
+        if members.issued_at > latest || authenticated_at > members.issued_at {
+            return Err(VerifyError::NotYetValid);
+        }
+        if members.expires_at.saturating_sub(members.issued_at) > key.longest_lifetime() {
+            return Err(VerifyError::LifetimeTooLong);
+        }
+        Ok(())
+    }
+
+    fn accepts(&self, audience: &str) -> bool {
+        let mut others = self.policy.accepted_audiences.iter();
+        audience == self.audience || others.any(|other| audience == other)
+    }
+
+    /// The scope whose epoch began last, of those that concern the key's tokens.
+    fn last_bumped<'a>(
+        &self,
+        bound: Bound<'_>,
+        scopes: impl Iterator<Item = ScopeRef<'a>>,
+    ) -> Option<Scope> {
+        let epoch = |scope: &ScopeRef<'_>| {
+            let tag = bound.ring.table_key().tag(scope.kind, scope.id);
+            let epoch = self.replica.table().bumped_after(tag, bound.key.position());
+            epoch.ok().flatten().map(|epoch| epoch.position)
+        };
+        let bumped = scopes.filter_map(|scope| Some((epoch(&scope)?, scope)));
+        let last = bumped.max_by_key(|(position, _)| *position);
+        last.map(|(_, scope)| scope.to_scope())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Authority, Grant, Scope, VerifyError, hook, testing};
+
+    fn bump_then_swap(authority: &Authority) {
+        authority.bump(Scope::user("u")).wait().unwrap();
+        authority.swap_key().wait().unwrap();
+        assert_eq!(authority.stats().epochs, 0, "the swap has pruned the bump");
+    }
+
+    /// The token's user is bumped and the entry pruned by a swap while `verify`
+    /// holds the old ring: without the floor in the shard, the missing entry would
+    /// read as "not bumped".
+    #[test]
+    fn a_prune_between_ring_and_table_revives_nothing() {
+        let authority = testing::authority().unwrap();
+        let token = authority.issue(Grant::user("u")).unwrap();
+        let swapping = authority.clone();
+        hook::at_next(hook::Place::KeyFound, move || bump_then_swap(&swapping));
+        assert_eq!(
+            authority.verify(&token).unwrap_err(),
+            VerifyError::UnknownKey
+        );
+        assert_eq!(
+            authority.verify(&token).unwrap_err(),
+            VerifyError::UnknownKey
+        );
+    }
+
+    #[test]
+    fn a_prune_between_ring_and_table_revives_nothing_for_recheck() {
+        let authority = testing::authority().unwrap();
+        let verified = authority
+            .verify(authority.issue(Grant::user("u")).unwrap())
+            .unwrap();
+        let swapping = authority.clone();
+        hook::at_next(hook::Place::KeyFound, move || bump_then_swap(&swapping));
+        assert_eq!(authority.recheck(&verified), Err(VerifyError::UnknownKey));
+        assert_eq!(authority.recheck(&verified), Err(VerifyError::UnknownKey));
+    }
+
+    /// The same without a swap: the bump is seen although it came after the ring was read.
+    #[test]
+    fn a_bump_between_ring_and_table_is_seen() {
+        let authority = testing::authority().unwrap();
+        let token = authority.issue(Grant::user("u")).unwrap();
+        let bumping = authority.clone();
+        hook::at_next(hook::Place::KeyFound, move || {
+            bumping.bump(Scope::user("u")).wait().unwrap();
+        });
+        let scope = Some(Scope::user("u"));
+        assert_eq!(
+            authority.verify(&token).unwrap_err(),
+            VerifyError::Revoked { scope }
+        );
+    }
+}

@@ -1,0 +1,88 @@
+use std::{error, fmt};
+
+use crate::Scope;
+
+/// Why a token was refused.
+///
+/// The variants stand in the order in which [`Authority::verify`](crate::Authority::verify)
+/// checks, so one that comes later says that everything before it was in order.
+///
+/// To the outside they are all the same: answer `401` with one message for all of
+/// them, `503` for [`StaleEpochs`](Self::StaleEpochs). Inside, log the
+/// [`label`](Self::label).
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum VerifyError {
+    /// Not a token of this crate's form: too long, not three segments, or a
+    /// well-signed payload that is not canonical.
+    Malformed,
+    /// The header is not that of a live ring key. Either another issuer made the
+    /// token, or its key was swapped or retired since.
+    UnknownKey,
+    /// The signature is not the one the named key makes.
+    BadSignature,
+    /// `iss` is not this authority's issuer.
+    WrongIssuer,
+    /// `aud` is not an audience this authority accepts.
+    WrongAudience,
+    /// `exp` has come: the token has lived out its lifetime.
+    Expired,
+    /// `iat` is further in the future than the policy's leeway.
+    NotYetValid,
+    /// The time from `iat` to `exp` exceeds what the ring key may sign.
+    LifetimeTooLong,
+    /// This process cannot tell whether the token was revoked, because it could
+    /// not follow the epoch log. The token may be good: answer `503`.
+    StaleEpochs,
+    /// The token was ours and its user, session or one of its groups was bumped.
+    Revoked {
+        /// The scope that was bumped last, as far as can be told: a diagnosis for
+        /// logs, not part of the decision.
+        scope: Option<Scope>,
+    },
+    /// The token is good, but the user's authentication (`auth_time`) is older
+    /// than the policy allows, or not stated. Ask them to log in again (RFC 9470).
+    AuthenticationTooOld,
+}
+
+impl VerifyError {
+    /// A short fixed name for metrics and logs, such as `revoked`.
+    pub fn label(&self) -> &'static str {
+        match self {
+            VerifyError::Malformed => "malformed",
+            VerifyError::UnknownKey => "unknown_key",
+            VerifyError::BadSignature => "bad_signature",
+            VerifyError::WrongIssuer => "wrong_issuer",
+            VerifyError::WrongAudience => "wrong_audience",
+            VerifyError::Expired => "expired",
+            VerifyError::NotYetValid => "not_yet_valid",
+            VerifyError::LifetimeTooLong => "lifetime_too_long",
+            VerifyError::StaleEpochs => "stale_epochs",
+            VerifyError::Revoked { .. } => "revoked",
+            VerifyError::AuthenticationTooOld => "authentication_too_old",
+        }
+    }
+}
+
+impl fmt::Display for VerifyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            VerifyError::Malformed => "the token is malformed",
+            VerifyError::UnknownKey => "the token was not signed with a live ring key",
+            VerifyError::BadSignature => "the token's signature is wrong",
+            VerifyError::WrongIssuer => "the token is from another issuer",
+            VerifyError::WrongAudience => "the token is for another audience",
+            VerifyError::Expired => "the token has expired",
+            VerifyError::NotYetValid => "the token was issued in the future; compare the clocks",
+            VerifyError::LifetimeTooLong => "the token's lifetime exceeds its key's",
+            VerifyError::StaleEpochs => "the epoch table is stale; try again",
+            VerifyError::Revoked { scope: Some(scope) } => {
+                return write!(f, "the token was revoked by a bump of its {}", scope.kind());
+            }
+            VerifyError::Revoked { scope: None } => "the token was revoked",
+            VerifyError::AuthenticationTooOld => "the user must authenticate again",
+        })
+    }
+}
+
+impl error::Error for VerifyError {}

@@ -1,0 +1,43 @@
+//! Places where a test steps in, to make an interleaving certain instead of likely.
+//!
+//! In builds without `cfg(test)` they are nothing.
+
+/// A place in the code that a test can act at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// A token's ring key was found; the epoch table was not read yet.
+    KeyFound,
+    /// An issued token's seal was made; its mark was not checked yet.
+    Sealed,
+}
+
+#[cfg(not(test))]
+#[inline(always)]
+pub(crate) fn reached(_: Place) {}
+
+#[cfg(test)]
+pub(crate) use self::in_tests::{at_next, reached};
+
+#[cfg(test)]
+mod in_tests {
+    use super::Place;
+    use std::cell::Cell;
+
+    type Action = (Place, Box<dyn FnOnce()>);
+
+    thread_local! {
+        static ACTION: Cell<Option<Action>> = const { Cell::new(None) };
+    }
+
+    /// Runs `action` when this thread next reaches `place`.
+    pub(crate) fn at_next(place: Place, action: impl FnOnce() + 'static) {
+        ACTION.set(Some((place, Box::new(action))));
+    }
+
+    pub(crate) fn reached(here: Place) {
+        match ACTION.take() {
+            Some((place, action)) if place == here => action(),
+            other => ACTION.set(other),
+        }
+    }
+}

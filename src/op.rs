@@ -1,0 +1,238 @@
+//! Operations that touch the store: already started, awaited or waited for.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+};
+
+use parking_lot::{Condvar, Mutex};
+
+use crate::StoreError;
+
+/// An operation on the store that has already started.
+///
+/// `.await` it in a handler, in any async runtime, or call [`wait`](Op::wait)
+/// elsewhere. Dropping it cancels nothing: a web framework that drops a handler
+/// because its client hung up does not undo a revocation.
+#[must_use = "the operation has started, but only its result says whether it took effect"]
+pub struct Op<T, E> {
+    shared: Arc<Shared<T, E>>,
+}
+
+/// The other end of an [`Op`]: gives it its result.
+pub(crate) struct Completer<T, E: From<StoreError>> {
+    shared: Arc<Shared<T, E>>,
+}
+
+struct Shared<T, E> {
+    state: Mutex<State<T, E>>,
+    finished: Condvar,
+}
+
+enum State<T, E> {
+    Running(Option<Waker>),
+    Finished(Result<T, E>),
+    Taken,
+}
+
+impl<T, E> Op<T, E> {
+    /// An operation that is finished already.
+    pub(crate) fn finished(result: Result<T, E>) -> Self {
+        Self::with_state(State::Finished(result))
+    }
+
+    /// An operation that runs until its completer says otherwise.
+    pub(crate) fn running() -> (Self, Completer<T, E>)
+    where
+        E: From<StoreError>,
+    {
+        let op = Self::with_state(State::Running(None));
+        let shared = Arc::clone(&op.shared);
+        (op, Completer { shared })
+    }
+
+    fn with_state(state: State<T, E>) -> Self {
+        let shared = Shared {
+            state: Mutex::new(state),
+            finished: Condvar::new(),
+        };
+        Self {
+            shared: Arc::new(shared),
+        }
+    }
+
+    /// Blocks this thread until the operation has finished, and gives its result.
+    ///
+    /// Not for async code, where it would hold up the runtime's thread: `.await` there.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the operation failed with.
+    pub fn wait(self) -> Result<T, E> {
+        let mut state = self.shared.state.lock();
+        loop {
+            match state.take() {
+                Some(result) => return result,
+                None => self.shared.finished.wait(&mut state),
+            }
+        }
+    }
+}
+
+impl<T, E> Future for Op<T, E> {
+    type Output = Result<T, E>;
+
+    /// # Panics
+    ///
+    /// If polled again after it was ready, as futures may.
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut state = self.shared.state.lock();
+        if let Some(result) = state.take() {
+            return Poll::Ready(result);
+        }
+        match &mut *state {
+            State::Running(Some(waker)) => waker.clone_from(context.waker()),
+            State::Running(waker) => *waker = Some(context.waker().clone()),
+            #[expect(
+                clippy::panic,
+                reason = "a future's caller broke the contract of `poll`"
+            )]
+            State::Finished(_) | State::Taken => panic!("Op polled after it was ready"),
+        }
+        Poll::Pending
+    }
+}
+
+impl<T, E> State<T, E> {
+    /// The result, if there is one and it was not taken before.
+    fn take(&mut self) -> Option<Result<T, E>> {
+        match std::mem::replace(self, State::Taken) {
+            State::Finished(result) => Some(result),
+            other => {
+                *self = other;
+                None
+            }
+        }
+    }
+}
+
+impl<T, E: From<StoreError>> Completer<T, E> {
+    /// Finishes the operation and wakes whoever waits for it.
+    pub(crate) fn complete(self, result: Result<T, E>) {
+        self.finish(result);
+    }
+
+    fn finish(&self, result: Result<T, E>) {
+        let mut state = self.shared.state.lock();
+        let State::Running(waker) = &mut *state else {
+            return;
+        };
+        let waker = waker.take();
+        *state = State::Finished(result);
+        drop(state);
+        self.shared.finished.notify_all();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+impl<T, E: From<StoreError>> Drop for Completer<T, E> {
+    /// A store that drops a completion without calling it must not leave anyone waiting.
+    fn drop(&mut self) {
+        self.finish(Err(StoreError::abandoned().into()));
+    }
+}
+
+impl<T, E> fmt::Debug for Op<T, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match *self.shared.state.lock() {
+            State::Running(_) => "running",
+            State::Finished(_) => "finished",
+            State::Taken => "taken",
+        };
+        write!(f, "Op({state})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{
+        sync::{
+            Barrier,
+            atomic::{AtomicUsize, Ordering},
+        },
+        task::Wake,
+        thread,
+    };
+
+    type TestOp = Op<u32, StoreError>;
+
+    #[derive(Default)]
+    struct CountingWaker(AtomicUsize);
+
+    impl Wake for CountingWaker {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn a_finished_one_is_ready_at_once() {
+        assert_eq!(TestOp::finished(Ok(1)).wait().unwrap(), 1);
+        let waker = Waker::noop();
+        let mut op = TestOp::finished(Ok(2));
+        let Poll::Ready(Ok(2)) = Pin::new(&mut op).poll(&mut Context::from_waker(waker)) else {
+            panic!("not ready")
+        };
+        assert_eq!(format!("{op:?}"), "Op(taken)");
+    }
+
+    #[test]
+    fn completion_wakes_the_last_waker_once() {
+        let (mut op, completer) = TestOp::running();
+        let first = Arc::new(CountingWaker::default());
+        let last = Arc::new(CountingWaker::default());
+        for waker in [&first, &last] {
+            let waker = Waker::from(Arc::clone(waker));
+            let poll = Pin::new(&mut op).poll(&mut Context::from_waker(&waker));
+            assert!(poll.is_pending());
+        }
+        completer.complete(Ok(3));
+        assert_eq!(first.0.load(Ordering::SeqCst), 0);
+        assert_eq!(last.0.load(Ordering::SeqCst), 1);
+        assert_eq!(op.wait().unwrap(), 3);
+    }
+
+    #[test]
+    fn wait_blocks_until_another_thread_completes() {
+        let (op, completer) = TestOp::running();
+        let barrier = Barrier::new(2);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                barrier.wait();
+                completer.complete(Ok(4));
+            });
+            barrier.wait();
+            assert_eq!(op.wait().unwrap(), 4);
+        });
+    }
+
+    #[test]
+    fn an_abandoned_one_is_an_error() {
+        let (op, completer) = TestOp::running();
+        drop(completer);
+        assert!(op.wait().is_err());
+    }
+
+    #[test]
+    fn dropping_it_does_not_disturb_the_completer() {
+        let (op, completer) = TestOp::running();
+        drop(op);
+        completer.complete(Ok(5));
+    }
+}

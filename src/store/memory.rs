@@ -1,0 +1,96 @@
+use std::{collections::VecDeque, fmt, sync::OnceLock};
+
+use parking_lot::Mutex;
+
+use super::{
+    Store,
+    sealed::{Backend, Committed, Completion},
+};
+use crate::{
+    StoreError,
+    epoch_log::{Change, Event},
+    history::HistoryId,
+};
+
+/// The most events handed out at once.
+const EVENTS_AT_ONCE: usize = 4096;
+
+/// A store in this process's memory, for one [`Authority`](crate::Authority).
+///
+/// It forgets everything when the process ends. That revives nothing: the next
+/// process draws new keys, and every old token is refused as
+/// [`UnknownKey`](crate::VerifyError::UnknownKey). Use it for tests, and for
+/// services where a restart may log everybody out.
+#[derive(Default)]
+pub struct MemoryStore {
+    history: OnceLock<HistoryId>,
+    log: Mutex<Log>,
+}
+
+#[derive(Default)]
+struct Log {
+    last_position: u64,
+    /// What the one reader has not taken yet.
+    events: VecDeque<Event>,
+}
+
+impl MemoryStore {
+    /// An empty store.
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl Store for MemoryStore {}
+
+impl Backend for MemoryStore {
+    fn history(&self, fresh: HistoryId) -> HistoryId {
+        *self.history.get_or_init(|| fresh)
+    }
+
+    fn commit(&self, changes: Vec<Change>, done: Completion) {
+        let first = self.log.lock().append(changes);
+        done(Ok(Committed { first }));
+    }
+
+    fn events_after(&self, position: u64) -> Result<Vec<Event>, StoreError> {
+        Ok(self.log.lock().take_after(position))
+    }
+}
+
+impl Log {
+    /// The position of the first change.
+    fn append(&mut self, changes: Vec<Change>) -> u64 {
+        let first = self.last_position + 1;
+        for change in changes {
+            self.last_position += 1;
+            let position = self.last_position;
+            self.events.push_back(Event { position, change });
+        }
+        first
+    }
+
+    /// The one reader asks for what follows the events it has applied, so those
+    /// before can go.
+    fn take_after(&mut self, position: u64) -> Vec<Event> {
+        while self
+            .events
+            .front()
+            .is_some_and(|event| event.position <= position)
+        {
+            self.events.pop_front();
+        }
+        if self.events.is_empty() {
+            self.events = VecDeque::new();
+        }
+        self.events.iter().take(EVENTS_AT_ONCE).cloned().collect()
+    }
+}
+
+impl fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryStore")
+            .field("last_position", &self.log.lock().last_position)
+            .finish_non_exhaustive()
+    }
+}

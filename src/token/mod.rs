@@ -1,0 +1,181 @@
+//! The token as text: segments, base64url, the canonical payload.
+
+mod application_claims;
+pub(crate) mod base64url;
+mod canonical;
+mod scan;
+mod write;
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use memchr::memchr_iter;
+
+pub(crate) use self::{
+    application_claims::ApplicationClaims,
+    canonical::MAX_GROUPS,
+    scan::{GroupNames, Members, Span},
+    write::Payload,
+};
+use crate::{
+    crypto::HmacKey,
+    scope::{ScopeRef, in_seal_order},
+};
+
+/// A token that was just issued: a compact JWS (RFC 7515), ready to be sent.
+///
+/// Whoever holds it is taken for the user, so `Debug` does not show it.
+#[derive(Clone)]
+pub struct Token {
+    text: String,
+    lifetime: Duration,
+}
+
+impl Token {
+    /// Signs `payload` with a key whose encoded header is `header`.
+    pub(crate) fn sign(header: &str, payload: &str, key: &HmacKey, lifetime: Duration) -> Self {
+        let length = header.len() + payload.len().div_ceil(3) * 4 + SIGNATURE_LENGTH + 2;
+        let mut text = String::with_capacity(length);
+        text.push_str(header);
+        text.push('.');
+        base64url::encode_onto(payload.as_bytes(), &mut text);
+        let signature = key.sign(text.as_bytes());
+        text.push('.');
+        base64url::encode_onto(&signature, &mut text);
+        Self { text, lifetime }
+    }
+
+    /// The token's text, for an `Authorization: Bearer` header or a cookie.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The token's text.
+    pub fn into_string(self) -> String {
+        self.text
+    }
+
+    /// How long the token lives from its issuing on, as OAuth's `expires_in`
+    /// (RFC 6749 section 5.1) wants it.
+    pub fn expires_in(&self) -> Duration {
+        self.lifetime
+    }
+}
+
+impl AsRef<str> for Token {
+    fn as_ref(&self) -> &str {
+        &self.text
+    }
+}
+
+impl AsRef<[u8]> for Token {
+    fn as_ref(&self) -> &[u8] {
+        self.text.as_bytes()
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Token({} bytes)", self.text.len())
+    }
+}
+
+/// The length of an HS256 signature in a token, in characters.
+const SIGNATURE_LENGTH: usize = 43;
+
+/// The three segments of an incoming token; nothing about them is trusted.
+pub(crate) struct Segments<'a> {
+    pub(crate) header: &'a [u8],
+    pub(crate) payload: &'a [u8],
+    pub(crate) signing_input: &'a [u8],
+    signature: &'a [u8],
+}
+
+impl<'a> Segments<'a> {
+    /// `None` unless there are exactly two dots.
+    pub(crate) fn split(token: &'a [u8]) -> Option<Self> {
+        let mut dots = memchr_iter(b'.', token);
+        let (first, second) = (dots.next()?, dots.next()?);
+        if dots.next().is_some() {
+            return None;
+        }
+        Some(Self {
+            header: token.get(..first)?,
+            payload: token.get(first + 1..second)?,
+            signing_input: token.get(..second)?,
+            signature: token.get(second + 1..)?,
+        })
+    }
+
+    /// Whether `key` signed the token: the signature is the one spelling of the
+    /// whole tag.
+    pub(crate) fn is_signed_with(&self, key: &HmacKey) -> bool {
+        let mut tag = [0; 32];
+        base64url::decode_exact(self.signature, &mut tag).is_some()
+            && key.verify(self.signing_input, &tag)
+    }
+}
+
+/// A decoded canonical payload, in one allocation that its clones share.
+#[derive(Clone)]
+pub(crate) struct SignedPayload {
+    text: Arc<[u8]>,
+    pub(crate) members: Members,
+}
+
+impl SignedPayload {
+    /// Decodes a payload whose signature was checked; `None` if it is not canonical.
+    pub(crate) fn decode(segment: &[u8]) -> Option<Self> {
+        let length = base64url::decoded_length(segment.len());
+        let mut text: Arc<[u8]> = std::iter::repeat_n(0, length).collect();
+        let bytes = Arc::get_mut(&mut text)?;
+        base64url::decode_exact(segment, bytes)?;
+        let members = scan::scan(std::str::from_utf8(bytes).ok()?)?;
+        if let Some(claims) = members.claims {
+            // `,"name":value}` becomes an object of the application's claims alone.
+            *bytes.get_mut(usize::from(claims.start))? = b'{';
+        }
+        Some(Self { text, members })
+    }
+
+    pub(crate) fn str(&self, span: Span) -> &str {
+        let bytes = &self.text[usize::from(span.start)..usize::from(span.end)];
+        #[expect(
+            clippy::expect_used,
+            reason = "`decode` checked it, and spans end at quotes"
+        )]
+        std::str::from_utf8(bytes).expect("payloads are UTF-8")
+    }
+
+    pub(crate) fn scopes(&self) -> impl Iterator<Item = ScopeRef<'_>> {
+        let user = self.str(self.members.user);
+        let session = self.members.session.map(|span| self.str(span));
+        in_seal_order(user, session, self.groups())
+    }
+
+    pub(crate) fn groups(&self) -> GroupNames<'_> {
+        GroupNames::new(self.members.groups.map(|span| self.str(span)))
+    }
+
+    /// The application's claims as a JSON object.
+    pub(crate) fn application_claims(&self) -> &str {
+        self.members.claims.map_or("{}", |span| self.str(span))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_dots_no_more_no_less() {
+        for bad in ["", ".", "a.b", "a.b.c.d", "...", "a..b."] {
+            assert!(Segments::split(bad.as_bytes()).is_none(), "{bad}");
+        }
+        let segments = Segments::split(b"ab.cd.ef").unwrap();
+        assert_eq!(segments.header, b"ab");
+        assert_eq!(segments.payload, b"cd");
+        assert_eq!(segments.signing_input, b"ab.cd");
+        assert_eq!(segments.signature, b"ef");
+        assert!(Segments::split(b"..").is_some());
+    }
+}

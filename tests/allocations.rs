@@ -1,0 +1,50 @@
+//! A successful `verify` makes one heap allocation, whatever the token carries.
+
+#![allow(clippy::unwrap_used)]
+
+use epochkey::{Grant, Scope, testing};
+use serde_json::json;
+
+#[test]
+fn verify_allocates_once() {
+    let authority = testing::authority().unwrap();
+    let session = "s-1".parse().unwrap();
+    let grants = [
+        Grant::user("u"),
+        Grant::user("u")
+            .session(&session)
+            .groups((0..8).map(|n| format!("g-{n}"))),
+        Grant::user("u")
+            .authenticated_now()
+            .claims(&json!({"text": "x".repeat(5000)})),
+    ];
+    authority.bump(Scope::user("u")).wait().unwrap();
+    for grant in grants {
+        let token = authority.issue(grant).unwrap();
+        // Thread-local and other one-time set-up is not the token's.
+        authority.verify(&token).unwrap();
+        let mut verified = None;
+        let count = allocation_counter::measure(|| verified = Some(authority.verify(&token)));
+        let verified = verified.unwrap().unwrap();
+        assert_eq!(count.count_total, 1, "{} bytes", token.as_str().len());
+
+        let count = allocation_counter::measure(|| authority.recheck(&verified).unwrap());
+        assert_eq!(count.count_total, 0, "recheck");
+        let count = allocation_counter::measure(|| drop(verified.clone()));
+        assert_eq!(count.count_total, 0, "clone");
+    }
+}
+
+/// Bytes that were never signed cost no allocation, however many there are.
+#[test]
+fn refusing_a_forgery_allocates_nothing() {
+    let authority = testing::authority().unwrap();
+    let token = authority.issue(Grant::user("u")).unwrap();
+    let forged = format!("{}A", token.as_str());
+    let long = "x".repeat(1_000_000);
+    for bytes in [forged.as_str(), "", "a.b.c", &long] {
+        let _ = authority.verify(bytes);
+        let count = allocation_counter::measure(|| assert!(authority.verify(bytes).is_err()));
+        assert_eq!(count.count_total, 0);
+    }
+}

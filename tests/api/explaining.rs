@@ -1,0 +1,83 @@
+//! `explain` names the step that `verify` failed at.
+
+use epochkey::{Authority, Grant, Policy, Scope, Step};
+
+use crate::support::*;
+
+#[track_caller]
+fn explains(authority: &Authority, token: impl AsRef<[u8]>, step: Step, advice: &str) {
+    let token = token.as_ref();
+    let explanation = authority.explain(token);
+    let (failed, error) = explanation.failure().expect("it is refused");
+    assert_eq!(failed, step);
+    assert_eq!(*error, authority.verify(token).unwrap_err());
+    assert!(
+        explanation.advice().contains(advice),
+        "{}",
+        explanation.advice()
+    );
+    let text = explanation.to_string();
+    assert!(
+        text.contains("FAILED") && text.contains(error.label()),
+        "{text}"
+    );
+}
+
+#[test]
+fn every_step() {
+    let policy = Policy::default().max_authentication_age(secs(600));
+    let (authority, clock) = authority_with(policy);
+    let forger = Forger::of(&authority);
+    let token = authority
+        .issue(Grant::user("u-1").authenticated_now())
+        .unwrap();
+    let payload = payload_of(&token);
+    let good = token.as_str();
+
+    let explanation = authority.explain(good);
+    assert!(explanation.failure().is_none());
+    assert_eq!(explanation.to_string().matches("passed").count(), 9);
+
+    explains(&authority, "Bearer x", Step::Shape, "Bearer");
+    explains(&authority, "a.b.c", Step::RingKey, "live ring key");
+    explains(
+        &authority,
+        &good[..good.len() - 1],
+        Step::Signature,
+        "altered",
+    );
+    explains(&authority, forger.sign("{}"), Step::Payload, "canonical");
+    let other = forger.sign(payload.replace(ISSUER, "https://other"));
+    explains(&authority, other, Step::IssuerAndAudience, ISSUER);
+    let other = forger.sign(payload.replace("\"api\"", "\"other\""));
+    explains(
+        &authority,
+        other,
+        Step::IssuerAndAudience,
+        "accept_audience",
+    );
+    let old = forger.sign(payload.replace(&format!("\"exp\":{}", START + 900), "\"exp\":1"));
+    explains(&authority, old, Step::Times, "lifetime");
+    let future = forger.sign(payload.replace(&format!("\"iat\":{START}"), "\"iat\":1900000000"));
+    explains(&authority, future, Step::Times, "clocks");
+    let long = forger.sign(
+        payload
+            .replace(&format!("\"iat\":{START}"), "\"iat\":1")
+            .replace(&format!(",\"auth_time\":{START}"), ""),
+    );
+    explains(&authority, long, Step::Times, "introduced for");
+    explains(
+        &authority,
+        forger.sign(payload.replace("u-1", "u-2")),
+        Step::Seal,
+        "Swap it",
+    );
+    clock.advance(secs(601));
+    explains(&authority, good, Step::Authentication, "authenticated_now");
+    bump(&authority, Scope::user("u-1"));
+    explains(&authority, good, Step::Seal, "user was bumped");
+    assert!(
+        !authority.explain(good).to_string().contains("u-1"),
+        "no claims"
+    );
+}

@@ -1,0 +1,13 @@
+//! Behaviour through the public API.
+
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+
+mod explaining;
+mod hostile;
+mod issuing;
+mod policy;
+mod promises;
+mod races;
+mod support;
+mod tampering;
+mod verified;
