@@ -10,6 +10,7 @@ use crate::{
     key_ring::KeyRing,
     replica::Replica,
     store::sealed::Backend,
+    token::Opening,
 };
 
 /// Settings of an [`Authority`] to be; see [`Authority::builder`].
@@ -72,6 +73,7 @@ impl Builder {
         let history = store.history(HistoryId::draw(&*random)?);
         let authority = Authority {
             inner: Arc::new(Inner {
+                opening: Opening::new(&self.issuer, &self.audience),
                 issuer: self.issuer,
                 audience: self.audience,
                 time: Timekeeper::new(self.clock, policy.max_clock_skew),

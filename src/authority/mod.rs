@@ -14,7 +14,7 @@ pub use self::{
 };
 use crate::{
     Mark, Stats, clock::Timekeeper, crypto::Random, policy::CheckedPolicy, replica::Replica,
-    store::sealed::Backend,
+    store::sealed::Backend, token::Opening,
 };
 
 /// Issues tokens, verifies them, and revokes them at once.
@@ -38,6 +38,7 @@ pub struct Authority {
 struct Inner {
     issuer: String,
     audience: String,
+    opening: Opening,
     policy: CheckedPolicy,
     time: Timekeeper,
     random: Arc<dyn Random>,

@@ -100,14 +100,15 @@ impl Inner {
         }
 
         enter(Step::Payload);
-        let payload = SignedPayload::decode(segments.payload).ok_or(VerifyError::Malformed)?;
+        let payload =
+            SignedPayload::decode(segments.payload, &self.opening).ok_or(VerifyError::Malformed)?;
 
         enter(Step::IssuerAndAudience);
         let members = &payload.members;
-        if payload.str(members.issuer) != self.issuer {
+        if payload.bytes(members.issuer) != self.issuer.as_bytes() {
             return Err(VerifyError::WrongIssuer);
         }
-        if !self.accepts(payload.str(members.audience)) {
+        if !self.accepts(payload.bytes(members.audience)) {
             return Err(VerifyError::WrongAudience);
         }
 
@@ -173,9 +174,9 @@ impl Inner {
         Ok(())
     }
 
-    fn accepts(&self, audience: &str) -> bool {
+    fn accepts(&self, audience: &[u8]) -> bool {
         let mut others = self.policy.accepted_audiences.iter();
-        audience == self.audience || others.any(|other| audience == other)
+        audience == self.audience.as_bytes() || others.any(|other| audience == other.as_bytes())
     }
 
     /// The scope whose epoch began last, of those that concern the key's tokens.

@@ -7,7 +7,7 @@ use serde::{
     de::{IgnoredAny, MapAccess, Visitor},
 };
 
-use super::{canonical, scan};
+use super::{canonical, scanner::is_canonical_tail};
 use crate::{IssueError, id::check_id};
 
 /// A JSON object's members as they stand behind the seal, from the comma to the
@@ -34,7 +34,7 @@ impl ApplicationClaims {
             members => Self(format!(",{members}")),
         };
         // Only a type that writes raw JSON gets here with text that is not.
-        if !scan::is_canonical_tail(&tail.0) {
+        if !is_canonical_tail(&tail.0) {
             return Err(IssueError::ClaimsNotCompact);
         }
         Ok(tail)
@@ -54,7 +54,7 @@ impl fmt::Debug for ApplicationClaims {
 fn check_names(names: Vec<String>) -> Result<(), IssueError> {
     let mut seen = HashSet::with_capacity(names.len());
     for name in names {
-        if canonical::is_registered(&name) {
+        if canonical::is_registered(name.as_bytes()) {
             return Err(IssueError::RegisteredClaim { name });
         }
         if let Err(source) = check_id(&name) {

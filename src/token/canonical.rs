@@ -18,20 +18,20 @@ pub(crate) const MAX_GROUPS: usize = 8;
 
 /// Names that an application may not give to claims of its own: the registered
 /// block, and `nbf` and `client_id`, which other readers would act upon.
-pub(crate) fn is_registered(name: &str) -> bool {
+pub(crate) fn is_registered(name: &[u8]) -> bool {
     matches!(
         name,
-        "iss"
-            | "aud"
-            | "sub"
-            | "sid"
-            | "grp"
-            | "iat"
-            | "exp"
-            | "auth_time"
-            | "jti"
-            | "seal"
-            | "nbf"
-            | "client_id"
+        b"iss"
+            | b"aud"
+            | b"sub"
+            | b"sid"
+            | b"grp"
+            | b"iat"
+            | b"exp"
+            | b"auth_time"
+            | b"jti"
+            | b"seal"
+            | b"nbf"
+            | b"client_id"
     )
 }

@@ -3,7 +3,8 @@
 mod application_claims;
 pub(crate) mod base64url;
 mod canonical;
-mod scan;
+mod members;
+mod scanner;
 mod write;
 
 use std::{fmt, sync::Arc, time::Duration};
@@ -13,7 +14,8 @@ use memchr::memchr_iter;
 pub(crate) use self::{
     application_claims::ApplicationClaims,
     canonical::MAX_GROUPS,
-    scan::{GroupNames, Members, Span},
+    members::{GroupNames, Members, Opening},
+    scanner::Span,
     write::Payload,
 };
 use crate::{
@@ -124,12 +126,12 @@ pub(crate) struct SignedPayload {
 
 impl SignedPayload {
     /// Decodes a payload whose signature was checked; `None` if it is not canonical.
-    pub(crate) fn decode(segment: &[u8]) -> Option<Self> {
+    pub(crate) fn decode(segment: &[u8], usual: &Opening) -> Option<Self> {
         let length = base64url::decoded_length(segment.len());
         let mut text: Arc<[u8]> = std::iter::repeat_n(0, length).collect();
         let bytes = Arc::get_mut(&mut text)?;
         base64url::decode_exact(segment, bytes)?;
-        let members = scan::scan(std::str::from_utf8(bytes).ok()?)?;
+        let members = Members::read(std::str::from_utf8(bytes).ok()?, usual)?;
         if let Some(claims) = members.claims {
             // `,"name":value}` becomes an object of the application's claims alone.
             *bytes.get_mut(usize::from(claims.start))? = b'{';
@@ -137,13 +139,16 @@ impl SignedPayload {
         Some(Self { text, members })
     }
 
+    pub(crate) fn bytes(&self, span: Span) -> &[u8] {
+        &self.text[usize::from(span.start)..usize::from(span.end)]
+    }
+
     pub(crate) fn str(&self, span: Span) -> &str {
-        let bytes = &self.text[usize::from(span.start)..usize::from(span.end)];
         #[expect(
             clippy::expect_used,
             reason = "`decode` checked it, and spans end at quotes"
         )]
-        std::str::from_utf8(bytes).expect("payloads are UTF-8")
+        std::str::from_utf8(self.bytes(span)).expect("payloads are UTF-8")
     }
 
     pub(crate) fn scopes(&self) -> impl Iterator<Item = ScopeRef<'_>> {
