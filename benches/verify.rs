@@ -20,11 +20,17 @@ fn authority_and_tokens() -> (Authority, Vec<String>) {
         .open(MemoryStore::new())
         .expect("the settings are valid");
     let others = (0..OTHER_USERS).map(|n| Scope::user(format!("other-{n}")));
-    authority.bump_many(others).wait().expect("memory does not fail");
+    authority
+        .bump_many(others)
+        .wait()
+        .expect("memory does not fail");
     assert_eq!(authority.stats().epochs, OTHER_USERS);
     let token = |n: usize| {
         let grant = Grant::user(format!("user-{n:06}"));
-        authority.issue(grant).expect("the grant is valid").into_string()
+        authority
+            .issue(grant)
+            .expect("the grant is valid")
+            .into_string()
     };
     let tokens = (0..USERS).map(token).collect();
     (authority, tokens)
@@ -44,7 +50,10 @@ fn verify(criterion: &mut Criterion) {
         })
         .collect();
     let length = signed.iter().map(|(input, _)| input.len()).sum::<usize>() / USERS;
-    println!("signing input: {length} bytes, token: {} bytes", tokens[0].len());
+    println!(
+        "signing input: {length} bytes, token: {} bytes",
+        tokens[0].len()
+    );
 
     let mut cycle = signed.iter().cycle();
     group.bench_function("floor-ring-hmac", |bencher| {
@@ -58,7 +67,9 @@ fn verify(criterion: &mut Criterion) {
     group.bench_function("epochkey-first-sight-cold-seal", |bencher| {
         bencher.iter(|| {
             let token = cycle.next().expect("a cycle has no end");
-            authority.verify(black_box(token)).expect("the token is good")
+            authority
+                .verify(black_box(token))
+                .expect("the token is good")
         });
     });
     group.finish();

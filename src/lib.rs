@@ -1,5 +1,71 @@
-//! placeholder
+//! Signed tokens that can be **revoked at once**, with no denylist and no look-up
+//! outside the process.
+//!
+//! # The problem
+//!
+//! A JSON Web Token is fast to check because nothing is looked up: a signature, an
+//! expiry. That is also why logging out does not work: the token stays good until it
+//! expires. A denylist or a session table brings the look-up back; short lifetimes only
+//! shorten the exposure.
+//!
+//! # Two locks
+//!
+//! An epochkey token is a standard compact JWS, held by two locks:
+//!
+//! 1. the **global lock**, its signature, made with a key of the key ring;
+//! 2. the **personal lock**, a *seal* inside the signed payload: a 16-byte MAC that only
+//!    the current secret *epochs* of its user, its session and its groups produce.
+//!
+//! [Bumping](Authority::bump) a scope starts a new epoch with a fresh random secret, and
+//! every seal made before it is wrong from then on. [Swapping](Authority::swap_key) the
+//! key ring breaks every signature. Verifying computes the seal again from a table in
+//! memory: no I/O, no lock that a writer can hold, no state for each token.
+//!
+//! # Ten lines
+//!
+//! ```
+//! use epochkey::{Authority, Grant, MemoryStore, Scope, VerifyError};
+//!
+//! let authority = Authority::builder("https://issuer.example", "api").open(MemoryStore::new())?;
+//! let token = authority.issue(Grant::user("u-42").group("org:acme"))?;
+//!
+//! let verified = authority.verify(&token)?;                // in every request handler
+//! assert_eq!(verified.user(), "u-42");
+//!
+//! authority.bump(Scope::user("u-42")).wait()?;             // in admin code; or .await
+//! assert!(matches!(authority.verify(&token), Err(VerifyError::Revoked { .. })));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Where to look
+//!
+//! | to | see |
+//! |---|---|
+//! | issue and verify | [`Authority`], [`Grant`], [`Verified`] |
+//! | revoke | [`Authority::bump`], [`Authority::bump_many`], [`Authority::swap_key`], [`Scope`] |
+//! | check again in a WebSocket | [`Authority::recheck`] |
+//! | demand a recent password | [`Verified::authenticated_within`], [`Policy::max_authentication_age`] |
+//! | set lifetimes and limits | [`Policy`] |
+//! | find out why a token is refused | [`VerifyError`], [`Authority::explain`] |
+//! | keep stale facts out of new tokens | [`Authority::mark`], [`Grant::as_of`] |
+//!
+//! # What it does not do
+//!
+//! - It does not encrypt: whoever holds a token can read its claims.
+//! - It does not authenticate users or store passwords.
+//! - A stolen token is good until it expires or its scope is bumped.
+//! - A thief of the signing key cannot mint for a user whose current seal they have not
+//!   seen, but with a live token of a user can give that user any claims.
+//! - [`MemoryStore`], the only store so far, forgets on restart. All tokens are refused
+//!   then; nothing revoked comes back.
+//!
+//! # Features
+//!
+//! None by default. `testing` adds the module `testing`: a one-line authority, the manual clock
+//! and known secrets, for tests.
+
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod authority;
 mod clock;
@@ -22,6 +88,7 @@ mod session_id;
 mod stats;
 mod store;
 #[cfg(any(test, feature = "testing"))]
+#[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
 pub mod testing;
 mod token;
 mod verified;
@@ -43,3 +110,8 @@ pub use self::{
     token::Token,
     verified::Verified,
 };
+
+/// The README's example is compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

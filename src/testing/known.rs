@@ -59,6 +59,8 @@ pub struct ExposedKey {
     pub introduction_nonce: [u8; 16],
     /// The HMAC key.
     pub secret: [u8; 32],
+    /// The longest lifetime of its tokens, in seconds.
+    pub longest_lifetime: u64,
 }
 
 impl fmt::Debug for ExposedSecrets {
@@ -86,6 +88,7 @@ pub fn expose_secrets(authority: &Authority) -> ExposedSecrets {
         position: key.position(),
         introduction_nonce: *key.introduction_nonce(),
         secret: key.signing_key().expose(),
+        longest_lifetime: key.longest_lifetime(),
     });
     ExposedSecrets {
         seal_key: ring.seal_key().expose(),
