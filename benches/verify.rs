@@ -2,7 +2,12 @@
 //!
 //! `cargo bench --manifest-path benches/Cargo.toml --bench verify`
 
-use std::{hint::black_box, time::Duration};
+use std::{
+    hint::black_box,
+    sync::Barrier,
+    thread,
+    time::{Duration, Instant},
+};
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use epochkey::{Authority, Grant, MemoryStore, Scope};
@@ -38,7 +43,10 @@ fn authority_and_tokens() -> (Authority, Vec<String>) {
 
 fn verify(criterion: &mut Criterion) {
     let (authority, tokens) = authority_and_tokens();
-    let mut group = criterion.benchmark_group("verify");
+    let verify = |token: &String| {
+        let verified = authority.verify(black_box(token));
+        verified.expect("the token is good")
+    };
 
     // Ring's HMAC over the same signing inputs, under a key that is set up.
     let key = hmac::Key::new(hmac::HMAC_SHA256, &[7; 32]);
@@ -49,30 +57,58 @@ fn verify(criterion: &mut Criterion) {
             (input.as_bytes(), hmac::sign(&key, input.as_bytes()))
         })
         .collect();
+    let check = |(input, tag): &(&[u8], hmac::Tag)| {
+        hmac::verify(&key, black_box(input), tag.as_ref()).expect("the tag is right");
+    };
     let length = signed.iter().map(|(input, _)| input.len()).sum::<usize>() / USERS;
     println!(
         "signing input: {length} bytes, token: {} bytes",
         tokens[0].len()
     );
 
+    let mut group = criterion.benchmark_group("verify");
     let mut cycle = signed.iter().cycle();
     group.bench_function("floor-ring-hmac", |bencher| {
-        bencher.iter(|| {
-            let (input, tag) = cycle.next().expect("a cycle has no end");
-            hmac::verify(&key, black_box(input), tag.as_ref()).expect("the tag is right");
-        });
+        bencher.iter(|| cycle.next().map(check));
     });
-
     let mut cycle = tokens.iter().cycle();
     group.bench_function("epochkey-first-sight-cold-seal", |bencher| {
-        bencher.iter(|| {
-            let token = cycle.next().expect("a cycle has no end");
-            authority
-                .verify(black_box(token))
-                .expect("the token is good")
-        });
+        bencher.iter(|| cycle.next().map(verify));
     });
     group.finish();
+
+    // One token, so one user and one shard of the table, on one thread and on two.
+    let mut group = criterion.benchmark_group("scale");
+    for threads in [1, 2] {
+        group.bench_function(format!("floor-ring-hmac/{threads}"), |bencher| {
+            bencher.iter_custom(|times| on_threads(threads, times, || check(&signed[0])));
+        });
+        group.bench_function(format!("epochkey-one-user/{threads}"), |bencher| {
+            bencher.iter_custom(|times| on_threads(threads, times, || drop(verify(&tokens[0]))));
+        });
+    }
+    group.finish();
+}
+
+/// How long it takes until each of `threads` threads has done `action` `times` times.
+fn on_threads(threads: usize, times: u64, action: impl Fn() + Sync) -> Duration {
+    let barrier = Barrier::new(threads + 1);
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads)
+            .map(|_| {
+                scope.spawn(|| {
+                    barrier.wait();
+                    (0..times).for_each(|_| action());
+                })
+            })
+            .collect();
+        barrier.wait();
+        let started = Instant::now();
+        for worker in workers {
+            worker.join().expect("the action does not panic");
+        }
+        started.elapsed()
+    })
 }
 
 criterion_group!(benches, verify);

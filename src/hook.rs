@@ -9,6 +9,8 @@ pub(crate) enum Place {
     KeyFound,
     /// An issued token's seal was made; its mark was not checked yet.
     Sealed,
+    /// Ring or table show an event; the applied position does not yet.
+    EventShown,
 }
 
 #[cfg(not(test))]

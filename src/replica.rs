@@ -13,6 +13,7 @@ use crate::{
     epoch_log::{Change, Event},
     epoch_table::{EpochTable, TableEpoch},
     history::HistoryId,
+    hook::{self, Place},
     key_ring::KeyRing,
     store::sealed::Backend,
 };
@@ -104,6 +105,7 @@ impl Replica {
                 self.prune();
             }
         }
+        hook::reached(Place::EventShown);
         // Only now: whoever reads this position finds the event in ring and table.
         self.applied.store(position, Ordering::Release);
         Ok(())
@@ -185,6 +187,23 @@ mod tests {
             assert!(answer.is_err() && replica.is_stale(), "position {wrong}");
             assert_eq!(replica.applied(), 1);
             assert_eq!(replica.table().bumped_after(Tag(5), 1), Ok(None));
+        }
+    }
+
+    /// A position is applied when ring and table show its event, never before.
+    #[test]
+    fn the_applied_position_comes_last() {
+        let replica = Arc::new(replica());
+        feed(&replica, vec![swap(1)]).unwrap();
+        for (event, shown) in [(bump(2, 5), (1, Some(1), 1)), (swap(3), (2, Some(3), 0))] {
+            let seen = Arc::new(Mutex::new((0, None, 0)));
+            let (seen_by_hook, looking) = (Arc::clone(&seen), Arc::clone(&replica));
+            hook::at_next(Place::EventShown, move || {
+                let ring = looking.ring().lowest_position();
+                *seen_by_hook.lock() = (looking.applied(), ring, looking.table().len());
+            });
+            feed(&replica, vec![event]).unwrap();
+            assert_eq!(*seen.lock(), shown);
         }
     }
 

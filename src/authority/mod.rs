@@ -94,3 +94,82 @@ impl fmt::Debug for Authority {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+    use crate::{
+        BumpError, Grant, IssueError, MemoryStore, Scope, Store, StoreError, VerifyError,
+        epoch_log::{Change, Event},
+        history::HistoryId,
+        store::sealed::Completion,
+    };
+
+    /// A store whose log loses its next event when it is told to.
+    struct LossyStore {
+        store: MemoryStore,
+        loses_the_next: Arc<AtomicBool>,
+    }
+
+    impl Store for LossyStore {}
+
+    impl Backend for LossyStore {
+        fn history(&self, fresh: HistoryId) -> HistoryId {
+            self.store.history(fresh)
+        }
+
+        fn commit(&self, changes: Vec<Change>, done: Completion) {
+            self.store.commit(changes, done);
+        }
+
+        fn events_after(&self, position: u64) -> Result<Vec<Event>, StoreError> {
+            let mut events = self.store.events_after(position)?;
+            if !events.is_empty() && self.loses_the_next.swap(false, Ordering::SeqCst) {
+                events.remove(0);
+            }
+            Ok(events)
+        }
+    }
+
+    /// A bump is lost on the way here: nothing is accepted or issued from then on,
+    /// and the bump does not claim to have worked.
+    #[test]
+    fn a_log_that_cannot_be_followed_makes_everything_fail_closed() {
+        let loses_the_next = Arc::new(AtomicBool::new(false));
+        let store = LossyStore {
+            store: MemoryStore::new(),
+            loses_the_next: Arc::clone(&loses_the_next),
+        };
+        let authority = Authority::builder("i", "a").open(store).unwrap();
+        let token = authority.issue(Grant::user("u")).unwrap();
+        let verified = authority.verify(&token).unwrap();
+
+        loses_the_next.store(true, Ordering::SeqCst);
+        let bumped = authority
+            .bump_many([Scope::user("u"), Scope::user("v")])
+            .wait();
+        assert!(matches!(bumped, Err(BumpError::Store(_))));
+        for user in ["u", "w"] {
+            let refused = authority.issue(Grant::user(user));
+            assert!(matches!(refused, Err(IssueError::StaleEpochs)), "{user}");
+        }
+        assert_eq!(
+            authority.verify(&token).unwrap_err(),
+            VerifyError::StaleEpochs
+        );
+        assert_eq!(authority.recheck(&verified), Err(VerifyError::StaleEpochs));
+        assert!(authority.stats().stale);
+    }
+
+    #[test]
+    fn debug_shows_no_secret() {
+        let authority = crate::testing::authority().unwrap();
+        let text = format!("{authority:?}");
+        assert!(
+            text.contains("issuer.test") && !text.to_lowercase().contains("key"),
+            "{text}"
+        );
+    }
+}
