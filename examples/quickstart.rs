@@ -40,15 +40,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         authority.verify(token)?;
     }
     let each = started.elapsed() / USERS as u32;
-    println!("verified  all of them, {each:?} each: signature, claims, times, and three scopes");
+    println!(
+        "verified  all of them, {each:?} each: signature, claims, times, and whether the user,\n          the session or the organisation was revoked"
+    );
     report(&authority, &tokens, USERS);
 
-    let epoch = authority.bump(Scope::user(user(42))).wait()?;
-    println!(
-        "\nbumped    {}, at position {} of the epoch log",
-        user(42),
-        epoch.position()
-    );
+    authority.bump(Scope::user(user(42))).wait()?;
+    println!("\nbumped    {}", user(42));
     println!(
         "          its token is {}",
         outcome(&authority, &tokens[42])
@@ -58,14 +56,16 @@ fn main() -> Result<(), Box<dyn Error>> {
     // A second device of the same user goes on when the first one's session ends.
     let laptop = SessionId::generate()?;
     let on_laptop = authority.issue(Grant::user(user(7)).session(&laptop).group(org(7)))?;
-    println!("\nended     the laptop session of {}", user(7));
+    println!("\nissued    a second token to {}, on a laptop", user(7));
+    println!("          it is {}", outcome(&authority, &on_laptop));
     authority.bump(Scope::session(&laptop)).wait()?;
+    println!("ended     the laptop session");
     println!(
-        "          on the laptop its token is {}",
+        "          the laptop's token is {}",
         outcome(&authority, &on_laptop)
     );
     println!(
-        "          on the phone its token is {}",
+        "          the first token is {}",
         outcome(&authority, &tokens[7])
     );
 

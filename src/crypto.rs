@@ -113,7 +113,7 @@ impl Random for SystemRandom {
     }
 }
 
-/// An array of random bytes for what is not secret: ids and nonces.
+/// An array of random bytes, for ids, nonces and what is about to be handed on.
 pub(crate) fn random_array<const N: usize>(random: &dyn Random) -> Result<[u8; N], RandomError> {
     let mut bytes = [0; N];
     random.fill(&mut bytes)?;
@@ -125,6 +125,13 @@ pub(crate) fn random_array<const N: usize>(random: &dyn Random) -> Result<[u8; N
 /// This does not happen on a healthy system; nothing was issued or changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RandomError(());
+
+impl RandomError {
+    /// A short fixed name for metrics and logs: `random`.
+    pub fn label(&self) -> &'static str {
+        "random"
+    }
+}
 
 impl fmt::Display for RandomError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

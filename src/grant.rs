@@ -30,8 +30,8 @@ use crate::{
 /// ```
 ///
 /// What is wrong with a grant is said when it is issued.
-#[derive(Debug)]
-#[must_use]
+#[derive(Debug, Clone)]
+#[must_use = "a grant does nothing until it is issued"]
 pub struct Grant {
     user: String,
     session: Option<SessionId>,
@@ -105,7 +105,9 @@ impl Grant {
         self
     }
 
-    /// Says when the user last proved who they are (`auth_time`).
+    /// Says when the user last proved who they are (`auth_time`), in whole seconds,
+    /// rounded down. A time ahead of the authority's is taken for now, if it is within
+    /// the policy's leeway, and refused beyond.
     pub fn authenticated_at(mut self, time: SystemTime) -> Self {
         self.authenticated = Authenticated::At(time);
         self
@@ -127,6 +129,17 @@ impl Grant {
     /// Take the [mark](crate::Authority::mark) *before* reading what the token
     /// rests on, such as a password hash: a bump that comes in between, because
     /// that password was changed, then prevents the token.
+    ///
+    /// ```
+    /// # use epochkey::{Authority, Grant, IssueError, MemoryStore, Scope};
+    /// # let authority = Authority::builder("https://issuer.example", "api").open(MemoryStore::new())?;
+    /// let mark = authority.mark();
+    /// // … read the password hash and compare; meanwhile the password is changed:
+    /// authority.bump(Scope::user("u-42")).wait()?;
+    /// let refused = authority.issue(Grant::user("u-42").as_of(mark));
+    /// assert!(matches!(refused, Err(IssueError::BumpedSinceMark { .. })));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn as_of(mut self, mark: Mark) -> Self {
         self.mark = Some(mark);
         self

@@ -7,6 +7,10 @@ use memchr::memchr;
 /// The longest id, in bytes.
 pub(crate) const MAX_ID_LENGTH: usize = 255;
 
+/// What an id is, for the messages of errors whose source says what is wrong with it.
+pub(crate) const ID_RULE: &str =
+    "must be 1 to 255 bytes of UTF-8 without control characters, '\"' and '\\'";
+
 /// Why a user id, session id, group name, issuer or audience was refused.
 ///
 /// An id is 1 to 255 bytes of UTF-8 without control characters, `"` or `\`.
@@ -28,17 +32,28 @@ pub enum IdError {
     },
 }
 
+impl IdError {
+    /// A short fixed name for metrics and logs, such as `too_long`.
+    pub fn label(&self) -> &'static str {
+        match self {
+            IdError::Empty => "empty",
+            IdError::TooLong { .. } => "too_long",
+            IdError::ForbiddenCharacter { .. } => "forbidden_character",
+        }
+    }
+}
+
 impl fmt::Display for IdError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            IdError::Empty => write!(f, "is empty; give it at least one character"),
+            IdError::Empty => f.write_str("the id is empty; give it at least one character"),
             IdError::TooLong { length } => write!(
                 f,
-                "is {length} bytes long; use at most {MAX_ID_LENGTH}, or a hash of it"
+                "the id is {length} bytes long; use at most {MAX_ID_LENGTH}, or a hash of it"
             ),
             IdError::ForbiddenCharacter { character } => write!(
                 f,
-                "contains {character:?}; leave out control characters, '\"' and '\\'"
+                "the id contains {character:?}; leave out control characters, '\"' and '\\'"
             ),
         }
     }

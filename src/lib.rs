@@ -16,6 +16,8 @@
 //! 2. the **personal lock**, a *seal* inside the signed payload: a 16-byte MAC that only
 //!    the current secret *epochs* of its user, its session and its groups produce.
 //!
+//! Each of these three is a **scope**: a user, a session (one log-in on one device), a
+//! group (a tenant, a role, an app version: whatever you name so).
 //! [Bumping](Authority::bump) a scope starts a new epoch with a fresh random secret, and
 //! every seal made before it is wrong from then on. [Swapping](Authority::swap_key) the
 //! key ring breaks every signature. Verifying computes the seal again from a table in
@@ -48,6 +50,18 @@
 //! | set lifetimes and limits | [`Policy`] |
 //! | find out why a token is refused | [`VerifyError`], [`Authority::explain`] |
 //! | keep stale facts out of new tokens | [`Authority::mark`], [`Grant::as_of`] |
+//!
+//! # Words
+//!
+//! | word | meaning |
+//! |---|---|
+//! | **ring key** | a signing key; *live* from its introduction until it is swapped out |
+//! | **key ring** | the live ring keys, one so far |
+//! | **epoch** | what a bump starts: a position in the epoch log and a secret that no token contains |
+//! | **epoch log** | all bumps and swaps in their order, at positions 1, 2, 3 … |
+//! | **epoch table** | the current epochs in memory; a swap *prunes* those that concern no live key |
+//! | **floor** | the position up to which the table was pruned |
+//! | **mark** | a moment in the epoch log, taken before facts are read |
 //!
 //! # What it does not do
 //!

@@ -14,10 +14,14 @@ use crate::StoreError;
 
 /// An operation on the store that has already started.
 ///
+/// The call that returned it has handed the work to the store; whether anything is
+/// left to wait for depends on the store. ([`MemoryStore`](crate::MemoryStore) does
+/// all of it within the call, on the calling thread.)
+///
 /// `.await` it in a handler, in any async runtime, or call [`wait`](Op::wait)
 /// elsewhere. Dropping it cancels nothing: a web framework that drops a handler
 /// because its client hung up does not undo a revocation.
-#[must_use = "the operation has started, but only its result says whether it took effect"]
+#[must_use = "`.await` it or call `.wait()`: only its result says whether it took effect"]
 pub struct Op<T, E> {
     shared: Arc<Shared<T, E>>,
 }

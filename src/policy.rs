@@ -76,6 +76,9 @@ impl Policy {
     }
 
     /// How far apart the clocks of those who issue and verify may be. 2 seconds by default.
+    ///
+    /// By as much the authority's own time may be ahead of its clock after the clock
+    /// was set back, for its time does not run backwards.
     pub fn max_clock_skew(mut self, skew: Duration) -> Self {
         self.max_clock_skew = skew;
         self
@@ -102,7 +105,9 @@ impl Policy {
     }
 
     /// Refuses tokens whose user authenticated longer ago than this, or did not
-    /// say when. No limit by default; for single routes see
+    /// say when: let every grant say it with
+    /// [`authenticated_now`](crate::Grant::authenticated_now) or
+    /// [`authenticated_at`](crate::Grant::authenticated_at). No limit by default; for single routes see
     /// [`Verified::authenticated_within`](crate::Verified::authenticated_within).
     pub fn max_authentication_age(mut self, age: Duration) -> Self {
         self.max_authentication_age = Some(age);
@@ -175,7 +180,7 @@ impl CheckedPolicy {
         if !(LEAST_MAX_TOKEN_LENGTH..=GREATEST_MAX_TOKEN_LENGTH).contains(&self.max_token_length) {
             return Err(invalid(
                 "max_token_length",
-                "is not between 512 and 65,535 bytes",
+                "is not between 512 and 65,535 bytes; 8,192 is the default",
             ));
         }
         Ok(())
@@ -183,14 +188,17 @@ impl CheckedPolicy {
 }
 
 fn whole_seconds(setting: &'static str, duration: Duration) -> Result<u64, BuildError> {
+    if duration > GREATEST_DURATION {
+        return Err(invalid(
+            setting,
+            "is longer than 136 years (2^32 seconds); lower it",
+        ));
+    }
     if duration.subsec_nanos() != 0 {
         return Err(invalid(
             setting,
-            "is not a whole number of seconds, the unit of tokens",
+            "is not a whole number of seconds, the unit of tokens; round it",
         ));
-    }
-    if duration > GREATEST_DURATION {
-        return Err(invalid(setting, "is longer than 136 years (2^32 seconds)"));
     }
     Ok(duration.as_secs())
 }

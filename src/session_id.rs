@@ -1,6 +1,8 @@
 //! The id of one log-in on one device.
 
-use std::{fmt, str::FromStr, sync::Arc};
+use std::{borrow::Cow, fmt, str::FromStr, sync::Arc};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::{
     crypto::{RandomError, SystemRandom, random_array},
@@ -57,6 +59,21 @@ impl FromStr for SessionId {
     }
 }
 
+/// As a string.
+impl Serialize for SessionId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+/// From a string, checked as by `parse`.
+impl<'de> Deserialize<'de> for SessionId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let id = Cow::<str>::deserialize(deserializer)?;
+        id.parse().map_err(de::Error::custom)
+    }
+}
+
 impl AsRef<str> for SessionId {
     fn as_ref(&self) -> &str {
         self.as_str()
@@ -88,6 +105,14 @@ mod tests {
         assert_ne!(a, b);
         assert_eq!(a.as_str().len(), 22);
         assert_eq!(a.to_string().parse(), Ok(a));
+    }
+
+    #[test]
+    fn json_is_a_checked_string() {
+        let id: SessionId = "s-1".parse().unwrap();
+        assert_eq!(serde_json::to_string(&id).unwrap(), "\"s-1\"");
+        assert_eq!(serde_json::from_str::<SessionId>("\"s-1\"").unwrap(), id);
+        assert!(serde_json::from_str::<SessionId>("\"\"").is_err());
     }
 
     #[test]

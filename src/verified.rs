@@ -20,8 +20,8 @@ use crate::{
 ///
 /// Only `verify` makes one: there is no constructor and no `Deserialize`, so a
 /// handler that takes a `Verified` cannot be reached with less. It is cheap to
-/// clone and borrows nothing. It says what was true when `verify` returned; to
-/// ask again later, see [`Authority::recheck`](crate::Authority::recheck).
+/// clone and borrows nothing. It says what was true when `verify` returned and does
+/// not change; to ask again later, see [`Authority::recheck`](crate::Authority::recheck).
 ///
 /// ```
 /// # use epochkey::{Authority, Grant, MemoryStore, Verified};
@@ -30,30 +30,6 @@ use crate::{
 /// let verified: Verified = authority.verify(token)?;
 /// assert_eq!(verified.user(), "u-42");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-///
-/// Nobody else can build one:
-///
-/// ```compile_fail,E0451
-/// # use epochkey::Verified;
-/// fn forge(verified: Verified) -> Verified {
-///     Verified { verified_at: u64::MAX, ..verified }
-/// }
-/// ```
-///
-/// nor read one from outside, as the application's own claims can be:
-///
-/// ```
-/// fn from_outside<T: serde::de::DeserializeOwned>(json: &str) -> T {
-///     serde_json::from_str(json).unwrap()
-/// }
-/// from_outside::<serde_json::Value>("{}");
-/// ```
-/// ```compile_fail,E0277
-/// # fn from_outside<T: serde::de::DeserializeOwned>(json: &str) -> T {
-/// #     serde_json::from_str(json).unwrap()
-/// # }
-/// from_outside::<epochkey::Verified>("{}");
 /// ```
 #[derive(Clone)]
 pub struct Verified {
@@ -64,6 +40,30 @@ pub struct Verified {
 
 impl Verified {
     /// Only the end of the verify path calls this.
+    ///
+    /// Nobody outside can build one:
+    ///
+    /// ```compile_fail,E0451
+    /// # use epochkey::Verified;
+    /// fn forge(verified: Verified) -> Verified {
+    ///     Verified { verified_at: u64::MAX, ..verified }
+    /// }
+    /// ```
+    ///
+    /// nor read one from JSON, as other types can be:
+    ///
+    /// ```
+    /// fn from_outside<T: serde::de::DeserializeOwned>(json: &str) -> T {
+    ///     serde_json::from_str(json).unwrap()
+    /// }
+    /// from_outside::<serde_json::Value>("{}");
+    /// ```
+    /// ```compile_fail,E0277
+    /// # fn from_outside<T: serde::de::DeserializeOwned>(json: &str) -> T {
+    /// #     serde_json::from_str(json).unwrap()
+    /// # }
+    /// from_outside::<epochkey::Verified>("{}");
+    /// ```
     pub(crate) fn new(payload: SignedPayload, key: KeyId, verified_at: UnixSeconds) -> Self {
         Self {
             payload,
@@ -72,7 +72,7 @@ impl Verified {
         }
     }
 
-    /// The user the token was issued to (`sub`).
+    /// The user the token was issued to (`sub`, RFC 7519 section 4.1.2).
     pub fn user(&self) -> &str {
         self.payload.str(self.members().user)
     }
@@ -89,55 +89,93 @@ impl Verified {
     }
 
     /// Whether it carries this group.
+    #[must_use]
     pub fn in_group(&self, name: &str) -> bool {
         self.groups().any(|group| group == name)
     }
 
-    /// The issuer (`iss`): this authority's.
+    /// The issuer (`iss`, RFC 7519 section 4.1.1): this authority's.
     pub fn issuer(&self) -> &str {
         self.payload.str(self.members().issuer)
     }
 
-    /// The audience (`aud`): one that this authority accepts.
+    /// The audience (`aud`, RFC 7519 section 4.1.3): one that this authority accepts.
     pub fn audience(&self) -> &str {
         self.payload.str(self.members().audience)
     }
 
-    /// The token's random id (`jti`), for logs.
+    /// The token's random id (`jti`, RFC 7519 section 4.1.7), for logs.
     pub fn token_id(&self) -> &str {
         self.payload.str(self.members().token_id)
     }
 
-    /// When it was issued (`iat`), in whole seconds.
+    /// When it was issued (`iat`, RFC 7519 section 4.1.6), in whole seconds.
     pub fn issued_at(&self) -> SystemTime {
         near_time(self.members().issued_at)
     }
 
-    /// When it dies (`exp`), in whole seconds. It is dead at this time, not after it.
+    /// When it dies (`exp`, RFC 7519 section 4.1.4), in whole seconds. It is dead at this time, not after it.
     pub fn expires_at(&self) -> SystemTime {
         near_time(self.members().expires_at)
     }
 
-    /// When the user proved who they are (`auth_time`), if the token says so.
+    /// When the user proved who they are (`auth_time`, RFC 9068 section 2.2.1), if the token says so.
     pub fn authenticated_at(&self) -> Option<SystemTime> {
         system_time(self.members().authenticated_at?)
     }
 
     /// Whether the user proved who they are at most `age` before the token was
     /// verified, for routes that demand it (RFC 9470). `false` if the token does
-    /// not say when.
+    /// not say when. A fraction of a second in `age` does not count.
+    ///
+    /// The answer does not change while a `Verified` is kept: on a long connection,
+    /// verify the token again.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use epochkey::{Authority, Grant, MemoryStore};
+    /// # let authority = Authority::builder("https://issuer.example", "api").open(MemoryStore::new())?;
+    /// # let token = authority.issue(Grant::user("u-42").authenticated_now())?;
+    /// # let verified = authority.verify(token)?;
+    /// if !verified.authenticated_within(Duration::from_secs(300)) {
+    ///     // 401 with `error="insufficient_user_authentication"`
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use = "whoever does not look at the answer lets everybody through"]
     pub fn authenticated_within(&self, age: Duration) -> bool {
         self.members()
             .authenticated_within(age.as_secs(), self.verified_at)
     }
 
-    /// The application's own claims. A type with borrowed fields borrows from `self`.
+    /// The application's own claims.
+    ///
+    /// A type with borrowed fields borrows from `self`. Use `Cow<'_, str>` with
+    /// `#[serde(borrow)]` there: a `&str` cannot hold a value that has escapes.
+    ///
+    /// ```
+    /// # use epochkey::{Authority, Grant, MemoryStore};
+    /// # let authority = Authority::builder("https://issuer.example", "api").open(MemoryStore::new())?;
+    /// #[derive(serde::Serialize, serde::Deserialize)]
+    /// struct MyClaims {
+    ///     role: String,
+    ///     // Tokens that were issued before the field existed are still alive.
+    ///     #[serde(default)]
+    ///     locale: Option<String>,
+    /// }
+    ///
+    /// # let claims = MyClaims { role: "editor".to_owned(), locale: None };
+    /// # let verified = authority.verify(authority.issue(Grant::user("u").claims(&claims))?)?;
+    /// let mine: MyClaims = verified.claims()?;
+    /// assert_eq!(mine.role, "editor");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
     /// [`ClaimsError`] if they do not fit the type.
     pub fn claims<'a, C: Deserialize<'a>>(&'a self) -> Result<C, ClaimsError> {
-        serde_json::from_str(self.payload.application_claims()).map_err(ClaimsError)
+        Ok(serde_json::from_str(self.payload.application_claims())?)
     }
 
     pub(crate) fn key(&self) -> KeyId {

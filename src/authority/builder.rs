@@ -34,7 +34,8 @@ impl Builder {
         }
     }
 
-    /// Replaces the whole policy, which is [`Policy::default`] otherwise.
+    /// Replaces the whole policy, which is [`Policy::default`] otherwise, and with it
+    /// what [`token_lifetime`](Self::token_lifetime) set before.
     pub fn policy(mut self, policy: Policy) -> Self {
         self.policy = policy;
         self
@@ -58,7 +59,9 @@ impl Builder {
         self
     }
 
-    /// Opens the authority on a store.
+    /// Opens the authority on a store: brings in its first ring key.
+    ///
+    /// Blocks until the store has answered.
     ///
     /// # Errors
     ///

@@ -61,8 +61,9 @@ impl fmt::Display for Step {
 
 /// Which step a token failed and what to do about it; see [`Authority::explain`].
 ///
-/// `Display` writes it over several lines. It holds no claims, so it cannot be
-/// taken for a [`Verified`](crate::Verified).
+/// `Display` writes it over several lines. It cannot be taken for a
+/// [`Verified`](crate::Verified): of the token's claims it holds none but the scope
+/// that [`VerifyError::Revoked`] names.
 #[derive(Debug, Clone)]
 pub struct Explanation {
     failure: Option<(Step, VerifyError)>,
@@ -104,8 +105,7 @@ impl Authority {
     /// Runs the steps of [`verify`](Self::verify) on a token and says which one
     /// failed and what to do, for people debugging.
     ///
-    /// It never returns claims. It says more than a client may know, so do not
-    /// send it to one.
+    /// It says more than a client may know, so do not send it to one. Never waits.
     ///
     /// ```
     /// # use epochkey::{Authority, MemoryStore};
@@ -114,28 +114,35 @@ impl Authority {
     /// # Ok::<(), epochkey::BuildError>(())
     /// ```
     pub fn explain(&self, token: impl AsRef<[u8]>) -> Explanation {
+        let token = token.as_ref();
         let mut last = Step::Shape;
-        let outcome = self
-            .inner
-            .verify_in_steps(token.as_ref(), |step| last = step);
+        let outcome = self.inner.verify_in_steps(token, |step| last = step);
         match outcome {
             Ok(_) => Explanation {
                 failure: None,
                 advice: "The token is good.".to_owned(),
             },
             Err(error) => Explanation {
-                advice: self.advice(last, &error),
+                advice: match foreign_byte(token) {
+                    Some(byte) => format!(
+                        "The text holds {:?}, which no token does. Pass the token alone: without \
+                         \"Bearer \", quotes, or the end of a line.",
+                        char::from(byte)
+                    ),
+                    None => self.advice(last, &error),
+                },
                 failure: Some((last, error)),
             },
         }
     }
 
+    /// What to do about a token whose bytes are all such as tokens have.
     fn advice(&self, step: Step, error: &VerifyError) -> String {
         let inner = &self.inner;
         match (step, error) {
             (Step::Shape, _) => format!(
-                "A token is three segments with two dots, at most {} bytes. Pass the text behind \
-                 \"Bearer \" alone, and check that no proxy or cookie limit cut it.",
+                "A token is three segments with two dots, at most {} bytes. Check that no proxy \
+                 or cookie limit cut it.",
                 inner.policy.max_token_length
             ),
             (Step::RingKey, _) => format!(
@@ -155,17 +162,21 @@ impl Authority {
                  the key ring the same issuer.",
                 inner.issuer
             ),
-            (Step::IssuerAndAudience, _) => format!(
-                "This authority accepts the audience {:?} and {:?}. Issue for one of them, or \
-                 add the token's to the policy with `accept_audience`.",
-                inner.audience, inner.policy.accepted_audiences
-            ),
+            (Step::IssuerAndAudience, _) => {
+                let others = inner.policy.accepted_audiences.iter();
+                let accepted: Vec<_> = std::iter::once(&inner.audience).chain(others).collect();
+                format!(
+                    "This authority accepts tokens for {accepted:?}. Issue for one of these, or \
+                     add the token's audience to the policy with `accept_audience`."
+                )
+            }
             (Step::Times, VerifyError::Expired) => {
                 "The token has lived out its lifetime. The client needs a new one.".to_owned()
             }
             (Step::Times, VerifyError::NotYetValid) => format!(
-                "The token was issued in this machine's future, beyond the leeway of {} s. \
-                 Compare the clocks of this machine and the issuing one.",
+                "The token was issued in this machine's future, beyond the leeway of {} s, or \
+                 says that its user authenticated after that. Compare the clocks of this machine \
+                 and the issuing one.",
                 inner.policy.leeway
             ),
             (Step::Times, _) => "The token lives longer than its ring key was introduced for, \
@@ -197,4 +208,10 @@ impl Authority {
         let kids: Vec<_> = ring.keys().iter().map(|key| key.id().to_string()).collect();
         kids.join(", ")
     }
+}
+
+/// The first byte that stands in no token: not base64url and no dot.
+fn foreign_byte(token: &[u8]) -> Option<u8> {
+    let belongs = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
+    token.iter().copied().find(|byte| !belongs(byte))
 }

@@ -47,8 +47,9 @@ struct Inner {
 }
 
 impl Authority {
-    /// An authority for tokens from `issuer` (`iss`, a URL as RFC 9068 wants it)
-    /// for `audience` (`aud`).
+    /// An authority for tokens from `issuer` (`iss`) for `audience` (`aud`).
+    ///
+    /// RFC 9068 section 2.2 wants the issuer to be a URL; here any id will do.
     ///
     /// ```
     /// use std::time::Duration;
@@ -64,7 +65,8 @@ impl Authority {
     }
 
     /// This moment in the epoch log, to be taken before reading facts that a token
-    /// will vouch for. See [`Grant::as_of`](crate::Grant::as_of).
+    /// will vouch for. Never waits. See [`Grant::as_of`](crate::Grant::as_of).
+    #[must_use = "a mark does nothing until a grant is made `as_of` it"]
     pub fn mark(&self) -> Mark {
         Mark {
             history: self.inner.replica.history(),

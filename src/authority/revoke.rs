@@ -38,6 +38,9 @@ impl Authority {
     /// Revokes every token that carries one of `scopes`, in one commit: the store
     /// keeps all of the bumps or none. The epochs are in the order of the scopes.
     ///
+    /// The tags and secrets of all of them are made before the call returns: for a
+    /// million scopes, call it where blocking for a second is no harm.
+    ///
     /// While it is applied here, a moment passes in which some of the scopes are
     /// bumped already and others not yet; when the result is there, all are.
     ///

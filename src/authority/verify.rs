@@ -23,10 +23,10 @@ impl Authority {
     /// # let authority = Authority::builder("https://issuer.example", "api").open(MemoryStore::new())?;
     /// # let token = authority.issue(Grant::user("u-42"))?;
     /// # let authorization = format!("Bearer {}", token.as_str());
-    /// let token = authorization.strip_prefix("Bearer ").unwrap_or_default();
+    /// let (_scheme, token) = authorization.split_once(' ').unwrap_or_default();
     /// match authority.verify(token) {
     ///     Ok(verified) => println!("hello, {}", verified.user()),
-    ///     Err(error) => println!("401 ({})", error.label()),
+    ///     Err(error) => eprintln!("refused: {}", error.label()),
     /// }
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -44,8 +44,21 @@ impl Authority {
     /// not expired, nothing it carries was bumped, and the policy's authentication
     /// age is kept.
     ///
-    /// `verified` must come from this authority or a replica of it; of any other
-    /// the ring key is unknown.
+    /// It reads memory of this process only, never waits, and allocates nothing for a
+    /// good token. A `verified` of another authority is refused as `UnknownKey`.
+    ///
+    /// ```
+    /// # use epochkey::{Authority, Grant, MemoryStore, Scope};
+    /// # let authority = Authority::builder("https://issuer.example", "api").open(MemoryStore::new())?;
+    /// # let token = authority.issue(Grant::user("u-42"))?;
+    /// let verified = authority.verify(token)?;
+    /// while authority.recheck(&verified).is_ok() {
+    ///     // send the next message
+    /// #   authority.bump(Scope::user("u-42")).wait()?;
+    /// }
+    /// // close the connection
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///

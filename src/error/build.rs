@@ -1,6 +1,6 @@
 use std::{error, fmt};
 
-use crate::{IdError, RandomError, StoreError};
+use crate::{IdError, RandomError, StoreError, id::ID_RULE};
 
 /// Why an authority could not be opened.
 #[derive(Debug)]
@@ -39,8 +39,8 @@ impl BuildError {
 impl fmt::Display for BuildError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            BuildError::InvalidIssuer(source) => write!(f, "the issuer {source}"),
-            BuildError::InvalidAudience(source) => write!(f, "the audience {source}"),
+            BuildError::InvalidIssuer(_) => write!(f, "the issuer {ID_RULE}"),
+            BuildError::InvalidAudience(_) => write!(f, "an audience {ID_RULE}"),
             BuildError::InvalidPolicy { setting, reason } => {
                 write!(f, "the policy's `{setting}` {reason}")
             }

@@ -1,6 +1,6 @@
 use std::{error, fmt};
 
-use crate::{IdError, RandomError, Scope};
+use crate::{IdError, RandomError, Scope, id::ID_RULE};
 
 /// The store failed, or what it answered cannot be used.
 ///
@@ -81,8 +81,8 @@ impl BumpError {
 impl fmt::Display for BumpError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            BumpError::InvalidScope { scope, source } => {
-                write!(f, "the id of the {} to bump {source}", scope.kind())
+            BumpError::InvalidScope { scope, .. } => {
+                write!(f, "the id of the {} to bump {ID_RULE}", scope.kind())
             }
             BumpError::Random(_) => f.write_str("no random bytes for the new epoch"),
             BumpError::Store(_) => f.write_str("the bump may not have been kept; bump again"),

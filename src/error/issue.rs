@@ -1,9 +1,9 @@
 use std::{error, fmt, time::Duration};
 
-use crate::{IdError, RandomError, Scope};
+use crate::{ClaimsError, IdError, RandomError, Scope, id::ID_RULE};
 
 /// Why a grant was refused. Nothing was issued.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum IssueError {
     /// The user id, a group name or the audience is not a valid id.
@@ -24,14 +24,14 @@ pub enum IssueError {
         group: String,
     },
     /// The application's claims could not be serialized.
-    Claims(serde_json::Error),
+    Claims(ClaimsError),
     /// The application's claims are not a JSON object.
     ClaimsNotAnObject,
     /// The application's claims are raw JSON with white space between the members
     /// or escapes in their names.
     ClaimsNotCompact,
-    /// A claim of the application has a name that the token itself uses, or that
-    /// other readers would act upon.
+    /// A claim of the application has a reserved name: one that the token itself
+    /// uses, or `nbf` or `client_id`, which other readers would act upon.
     RegisteredClaim {
         /// The name.
         name: String,
@@ -53,7 +53,8 @@ pub enum IssueError {
         /// The lifetime asked for.
         lifetime: Duration,
     },
-    /// The lifetime is longer than the policy or the ring key allows.
+    /// The lifetime is longer than the policy's `max_token_lifetime`, or than that
+    /// of the policy under which the present ring key was introduced.
     LifetimeTooLong {
         /// The lifetime asked for.
         lifetime: Duration,
@@ -112,10 +113,13 @@ impl IssueError {
 impl fmt::Display for IssueError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            IssueError::InvalidId { claim, source } => write!(f, "the id for `{claim}` {source}"),
+            IssueError::InvalidId { claim, .. } => {
+                write!(f, "the id for the claim `{claim}` {ID_RULE}")
+            }
             IssueError::TooManyGroups { groups } => write!(
                 f,
-                "the grant names {groups} groups; a token carries at most 8, so name those you would bump"
+                "the grant names {groups} groups; a token carries at most 8, so name those you \
+                 would bump"
             ),
             IssueError::DuplicateGroup { group } => {
                 write!(f, "the grant names group {group:?} twice; name it once")
@@ -128,27 +132,22 @@ impl fmt::Display for IssueError {
                 "the claims are raw JSON with white space or escaped names; write them compactly",
             ),
             IssueError::RegisteredClaim { name } => {
-                write!(
-                    f,
-                    "the claim name {name:?} is the token's own; rename yours"
-                )
+                write!(f, "the claim name {name:?} is reserved; rename yours")
             }
             IssueError::DuplicateClaim { name } => {
                 write!(f, "two claims are named {name:?}; rename one")
             }
-            IssueError::InvalidClaimName { name, source } => {
-                write!(f, "the claim name {name:?} {source}")
+            IssueError::InvalidClaimName { name, .. } => {
+                write!(f, "the claim name {name:?} {ID_RULE}; rename it")
             }
-            IssueError::InvalidLifetime { lifetime } => {
-                write!(
-                    f,
-                    "the lifetime {lifetime:?} is not a positive number of whole seconds"
-                )
-            }
+            IssueError::InvalidLifetime { lifetime } => write!(
+                f,
+                "the lifetime {lifetime:?} is not a positive number of whole seconds; round it"
+            ),
             IssueError::LifetimeTooLong { lifetime, longest } => write!(
                 f,
-                "the lifetime {lifetime:?} exceeds {longest:?}, the longest allowed now; raise the \
-                 policy's `max_token_lifetime`, which takes effect with the next ring key"
+                "the lifetime {lifetime:?} exceeds {longest:?}, the longest allowed now; ask for \
+                 less, or build the authority with a longer `max_token_lifetime`"
             ),
             IssueError::AuthenticatedInFuture => {
                 f.write_str("the time of authentication is in the future; compare the clocks")
@@ -178,7 +177,7 @@ impl error::Error for IssueError {
             IssueError::InvalidId { source, .. } | IssueError::InvalidClaimName { source, .. } => {
                 Some(source)
             }
-            IssueError::Claims(source) => Some(source),
+            IssueError::Claims(source) => source.source(),
             IssueError::Random(source) => Some(source),
             _ => None,
         }

@@ -4,12 +4,28 @@ use crate::Scope;
 
 /// Why a token was refused.
 ///
-/// The variants stand in the order in which [`Authority::verify`](crate::Authority::verify)
-/// checks, so one that comes later says that everything before it was in order.
+/// The variants stand in the order of the [`Step`](crate::Step)s that
+/// [`Authority::verify`](crate::Authority::verify) takes.
 ///
-/// To the outside they are all the same: answer `401` with one message for all of
-/// them, `503` for [`StaleEpochs`](Self::StaleEpochs). Inside, log the
-/// [`label`](Self::label).
+/// To a client, most of them are the same:
+///
+/// ```
+/// use epochkey::VerifyError;
+///
+/// /// The status and the `WWW-Authenticate` header (RFC 6750 section 3).
+/// fn answer(error: &VerifyError) -> (u16, Option<&'static str>) {
+///     match error {
+///         // The token may be good: let the client try again.
+///         VerifyError::StaleEpochs => (503, None),
+///         // The token is good, the log-in too old (RFC 9470 section 3).
+///         VerifyError::AuthenticationTooOld => {
+///             (401, Some(r#"Bearer error="insufficient_user_authentication""#))
+///         }
+///         // Everything else, without saying which: that goes into the log, as `label()`.
+///         _ => (401, Some(r#"Bearer error="invalid_token""#)),
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum VerifyError {
@@ -27,7 +43,8 @@ pub enum VerifyError {
     WrongAudience,
     /// `exp` has come: the token has lived out its lifetime.
     Expired,
-    /// `iat` is further in the future than the policy's leeway.
+    /// `iat` is further in the future than the policy's leeway, or `auth_time` is
+    /// after `iat`.
     NotYetValid,
     /// The time from `iat` to `exp` exceeds what the ring key may sign.
     LifetimeTooLong,
@@ -41,7 +58,8 @@ pub enum VerifyError {
         scope: Option<Scope>,
     },
     /// The token is good, but the user's authentication (`auth_time`) is older
-    /// than the policy allows, or not stated. Ask them to log in again (RFC 9470).
+    /// than the policy's [`max_authentication_age`](crate::Policy::max_authentication_age),
+    /// or not stated. Ask them to authenticate again (RFC 9470 section 3).
     AuthenticationTooOld,
 }
 

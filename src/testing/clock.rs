@@ -38,16 +38,21 @@ impl ManualClock {
     }
 
     /// Moves the clock forward.
+    ///
+    /// Beyond what the system can say, it stays where it is.
     pub fn advance(&self, by: Duration) {
         self.move_to(|now| now.checked_add(by));
     }
 
     /// Moves the clock back.
+    ///
+    /// An authority does not follow at once: its own time stays up to the policy's
+    /// [`max_clock_skew`](crate::Policy::max_clock_skew) ahead of a clock that was set
+    /// back. Beyond what the system can say, the clock stays where it is.
     pub fn rewind(&self, by: Duration) {
         self.move_to(|now| now.checked_sub(by));
     }
 
-    /// Where the system cannot say the new time, the clock stays.
     fn move_to(&self, time: impl FnOnce(SystemTime) -> Option<SystemTime>) {
         let mut now = self.now.lock();
         *now = time(*now).unwrap_or(*now);

@@ -23,11 +23,11 @@ impl ApplicationClaims {
     }
 
     pub(crate) fn of<C: Serialize + ?Sized>(claims: &C) -> Result<Self, IssueError> {
-        let json = serde_json::to_string(claims).map_err(IssueError::Claims)?;
+        let json = serde_json::to_string(claims).map_err(not_serializable)?;
         let Some(members) = json.strip_prefix('{') else {
             return Err(IssueError::ClaimsNotAnObject);
         };
-        let names: Names = serde_json::from_str(&json).map_err(IssueError::Claims)?;
+        let names: Names = serde_json::from_str(&json).map_err(not_serializable)?;
         check_names(names.0)?;
         let tail = match members {
             "}" => Self::none(),
@@ -49,6 +49,10 @@ impl fmt::Debug for ApplicationClaims {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ApplicationClaims({} bytes)", self.0.len())
     }
+}
+
+fn not_serializable(error: serde_json::Error) -> IssueError {
+    IssueError::Claims(error.into())
 }
 
 fn check_names(names: Vec<String>) -> Result<(), IssueError> {

@@ -23,9 +23,11 @@ use crate::{
     scope::{ScopeRef, in_seal_order},
 };
 
-/// A token that was just issued: a compact JWS (RFC 7515), ready to be sent.
+/// A token that was just issued: a compact JWS (RFC 7515 section 7.1), ready to be sent.
 ///
-/// Whoever holds it is taken for the user, so `Debug` does not show it.
+/// Whoever holds it is taken for the user, so `Debug` does not show it and there is
+/// no `Display`: [`as_str`](Self::as_str) and [`into_string`](Self::into_string) are
+/// where it goes out.
 #[derive(Clone)]
 pub struct Token {
     text: String,
@@ -46,7 +48,8 @@ impl Token {
         Self { text, lifetime }
     }
 
-    /// The token's text, for an `Authorization: Bearer` header or a cookie.
+    /// The token's text, for an `Authorization: Bearer` header (RFC 6750 section 2.1)
+    /// or a cookie.
     pub fn as_str(&self) -> &str {
         &self.text
     }
@@ -60,12 +63,6 @@ impl Token {
     /// (RFC 6749 section 5.1) wants it.
     pub fn expires_in(&self) -> Duration {
         self.lifetime
-    }
-}
-
-impl AsRef<str> for Token {
-    fn as_ref(&self) -> &str {
-        &self.text
     }
 }
 

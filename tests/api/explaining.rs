@@ -38,7 +38,12 @@ fn every_step() {
     assert!(explanation.failure().is_none());
     assert_eq!(explanation.to_string().matches("passed").count(), 9);
 
-    explains(&authority, "Bearer x", Step::Shape, "Bearer");
+    explains(&authority, "x", Step::Shape, "two dots");
+    explains(&authority, "Bearer x", Step::Shape, "without \"Bearer \"");
+    let alone = "Pass the token alone";
+    explains(&authority, format!("Bearer {good}"), Step::RingKey, alone);
+    explains(&authority, format!("\"{good}\""), Step::RingKey, alone);
+    explains(&authority, format!("{good}\n"), Step::Signature, alone);
     explains(&authority, "a.b.c", Step::RingKey, "live ring key");
     explains(
         &authority,
