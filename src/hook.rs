@@ -11,6 +11,8 @@ pub(crate) enum Place {
     Sealed,
     /// Ring or table show an event; the applied position does not yet.
     EventShown,
+    /// The table was pruned; the swap has not returned yet.
+    Pruned,
 }
 
 #[cfg(not(test))]

@@ -75,14 +75,16 @@ impl<T, E> Op<T, E> {
     /// # Errors
     ///
     /// Whatever the operation failed with.
+    ///
+    /// # Panics
+    ///
+    /// If it was polled until it was ready before.
     pub fn wait(self) -> Result<T, E> {
         let mut state = self.shared.state.lock();
-        loop {
-            match state.take() {
-                Some(result) => return result,
-                None => self.shared.finished.wait(&mut state),
-            }
+        while let State::Running(_) = *state {
+            self.shared.finished.wait(&mut state);
         }
+        state.take()
     }
 }
 
@@ -91,34 +93,27 @@ impl<T, E> Future for Op<T, E> {
 
     /// # Panics
     ///
-    /// If polled again after it was ready, as futures may.
+    /// If polled again after it was ready.
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let mut state = self.shared.state.lock();
-        if let Some(result) = state.take() {
-            return Poll::Ready(result);
-        }
-        match &mut *state {
-            State::Running(Some(waker)) => waker.clone_from(context.waker()),
-            State::Running(waker) => *waker = Some(context.waker().clone()),
-            #[expect(
-                clippy::panic,
-                reason = "a future's caller broke the contract of `poll`"
-            )]
-            State::Finished(_) | State::Taken => panic!("Op polled after it was ready"),
+        let State::Running(waker) = &mut *state else {
+            return Poll::Ready(state.take());
+        };
+        match waker {
+            Some(waker) => waker.clone_from(context.waker()),
+            None => *waker = Some(context.waker().clone()),
         }
         Poll::Pending
     }
 }
 
 impl<T, E> State<T, E> {
-    /// The result, if there is one and it was not taken before.
-    fn take(&mut self) -> Option<Result<T, E>> {
+    /// The result of an operation that is not running, once.
+    fn take(&mut self) -> Result<T, E> {
         match std::mem::replace(self, State::Taken) {
-            State::Finished(result) => Some(result),
-            other => {
-                *self = other;
-                None
-            }
+            State::Finished(result) => result,
+            #[expect(clippy::panic, reason = "whoever took the result may not ask again")]
+            State::Running(_) | State::Taken => panic!("the Op's result was taken before"),
         }
     }
 }
@@ -224,6 +219,16 @@ mod tests {
             barrier.wait();
             assert_eq!(op.wait().unwrap(), 4);
         });
+    }
+
+    /// Hanging for ever would be worse.
+    #[test]
+    #[should_panic(expected = "taken before")]
+    fn waiting_after_it_was_ready_panics() {
+        let mut op = TestOp::finished(Ok(6));
+        let poll = Pin::new(&mut op).poll(&mut Context::from_waker(Waker::noop()));
+        assert!(poll.is_ready());
+        let _ = op.wait();
     }
 
     #[test]

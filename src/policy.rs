@@ -8,8 +8,8 @@ const DEFAULT_TOKEN_LIFETIME: Duration = Duration::from_secs(900);
 const DEFAULT_MAX_CLOCK_SKEW: Duration = Duration::from_secs(2);
 const DEFAULT_MAX_TOKEN_LENGTH: usize = 8 * 1024;
 
-/// The shortest limit that leaves room for a token with short ids and no claims.
-const LEAST_MAX_TOKEN_LENGTH: usize = 512;
+/// The shortest limit that leaves room for a session's token whatever the ids.
+const LEAST_MAX_TOKEN_LENGTH: usize = 2 * 1024;
 /// Places in a token are kept in 16 bits.
 const GREATEST_MAX_TOKEN_LENGTH: usize = 65_535;
 /// Keeps every sum of times far away from overflow.
@@ -98,14 +98,14 @@ impl Policy {
     }
 
     /// The longest token that is looked at or issued, in bytes. 8 KiB by default;
-    /// from 512 to 65,535.
+    /// from 2 KiB to 65,535.
     pub fn max_token_length(mut self, bytes: usize) -> Self {
         self.max_token_length = bytes;
         self
     }
 
-    /// Refuses tokens whose user authenticated longer ago than this, or did not
-    /// say when: let every grant say it with
+    /// Refuses tokens whose user authenticated longer ago than this, or that do not
+    /// say when, and refuses to issue such: let every grant say it with
     /// [`authenticated_now`](crate::Grant::authenticated_now) or
     /// [`authenticated_at`](crate::Grant::authenticated_at). No limit by default; for single routes see
     /// [`Verified::authenticated_within`](crate::Verified::authenticated_within).
@@ -180,7 +180,7 @@ impl CheckedPolicy {
         if !(LEAST_MAX_TOKEN_LENGTH..=GREATEST_MAX_TOKEN_LENGTH).contains(&self.max_token_length) {
             return Err(invalid(
                 "max_token_length",
-                "is not between 512 and 65,535 bytes; 8,192 is the default",
+                "is not between 2,048 and 65,535 bytes; 8,192 is the default",
             ));
         }
         Ok(())
@@ -260,7 +260,7 @@ mod tests {
             setting(policy().max_authentication_age(secs(0))),
             "max_authentication_age"
         );
-        assert_eq!(setting(policy().max_token_length(511)), "max_token_length");
+        assert_eq!(setting(policy().max_token_length(2047)), "max_token_length");
         assert_eq!(
             setting(policy().max_token_length(65_536)),
             "max_token_length"

@@ -1,9 +1,6 @@
 //! From a grant to a token.
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{sync::Arc, time::Duration};
 
 use super::{Authority, Inner};
 use crate::{
@@ -135,27 +132,37 @@ impl Inner {
         Ok(lifetime.as_secs())
     }
 
-    /// `auth_time`: never after `iat`, whatever the clocks say.
+    /// `auth_time`: never after `iat`, whatever the clocks say, and recent enough for
+    /// the policy.
     fn authenticated_at(
         &self,
         authenticated: Authenticated,
         now: UnixSeconds,
     ) -> Result<Option<UnixSeconds>, IssueError> {
-        let time: SystemTime = match authenticated {
-            Authenticated::NotStated => return Ok(None),
-            Authenticated::Now => return Ok(Some(now)),
-            Authenticated::At(time) => time,
+        let time = match authenticated {
+            Authenticated::NotStated => None,
+            Authenticated::Now => Some(now),
+            Authenticated::At(time) => Some(unix_seconds(time)),
         };
-        let seconds = unix_seconds(time);
-        if seconds > now.saturating_add(self.policy.leeway) {
+        // A time that is not stated is before every other.
+        if time > Some(now.saturating_add(self.policy.leeway)) {
             return Err(IssueError::AuthenticatedInFuture);
         }
-        Ok(Some(seconds.min(now)))
+        let oldest = self
+            .policy
+            .max_authentication_age
+            .map(|age| now.saturating_sub(age));
+        if time < oldest {
+            return Err(IssueError::AuthenticationTooOld);
+        }
+        Ok(time.map(|time| time.min(now)))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use crate::{Grant, IssueError, Scope, VerifyError, hook, testing};
 
     /// The ring is swapped and the table pruned while `issue` holds the old ring:
@@ -217,6 +224,21 @@ mod tests {
             };
             assert_eq!(scope, Scope::user("u"));
         }
+    }
+
+    /// Log-ins go on while a swap is at work.
+    #[test]
+    fn a_mark_taken_while_a_swap_prunes_is_good() {
+        let authority = testing::authority().unwrap();
+        let outcome = Arc::new(parking_lot::Mutex::new(None));
+        let (log_in, outcome_there) = (authority.clone(), Arc::clone(&outcome));
+        hook::at_next(hook::Place::Pruned, move || {
+            let grant = Grant::user("u").as_of(log_in.mark());
+            *outcome_there.lock() = Some(log_in.issue(grant));
+        });
+        authority.swap_key().wait().unwrap();
+        let token = outcome.lock().take().unwrap().unwrap();
+        assert!(authority.verify(&token).is_ok());
     }
 
     /// A swap after the mark prunes the bump: the mark is below the floor then.

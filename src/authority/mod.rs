@@ -99,19 +99,26 @@ impl fmt::Debug for Authority {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::{
+        sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+        time::Duration,
+    };
 
     use super::*;
     use crate::{
         BumpError, Grant, IssueError, MemoryStore, Scope, Store, StoreError, VerifyError,
+        crypto::SystemRandom,
         epoch_log::{Change, Event},
         history::HistoryId,
+        key_ring::NewRingKey,
         store::sealed::Completion,
     };
 
-    /// A store whose log loses its next event when it is told to.
+    /// A store that counts its commits and whose log loses its next event when it
+    /// is told to.
     struct LossyStore {
         store: MemoryStore,
+        commits: Arc<AtomicUsize>,
         loses_the_next: Arc<AtomicBool>,
     }
 
@@ -123,6 +130,7 @@ mod tests {
         }
 
         fn commit(&self, changes: Vec<Change>, done: Completion) {
+            self.commits.fetch_add(1, Ordering::SeqCst);
             self.store.commit(changes, done);
         }
 
@@ -135,16 +143,45 @@ mod tests {
         }
     }
 
+    fn on_lossy_store() -> (Authority, Arc<AtomicUsize>, Arc<AtomicBool>) {
+        let (commits, loses_the_next) = (Arc::default(), Arc::default());
+        let store = LossyStore {
+            store: MemoryStore::new(),
+            commits: Arc::clone(&commits),
+            loses_the_next: Arc::clone(&loses_the_next),
+        };
+        let authority = Authority::builder("i", "a").open(store).unwrap();
+        (authority, commits, loses_the_next)
+    }
+
+    #[test]
+    fn many_bumps_are_one_commit() {
+        let (authority, commits, _) = on_lossy_store();
+        let before = commits.load(Ordering::SeqCst);
+        let scopes = (0..100).map(|n| Scope::user(n.to_string()));
+        assert_eq!(authority.bump_many(scopes).wait().unwrap().len(), 100);
+        assert_eq!(commits.load(Ordering::SeqCst), before + 1);
+    }
+
+    /// A ring key keeps the longest lifetime it was introduced with, whatever the
+    /// policy allows by now.
+    #[test]
+    fn a_key_of_a_shorter_policy_issues_shorter_tokens() {
+        let authority = crate::testing::authority().unwrap();
+        let key = NewRingKey::draw(&SystemRandom, 60).unwrap();
+        let swapped = authority.commit::<_, StoreError>(vec![Change::Swap(key)], |_| ());
+        swapped.wait().unwrap();
+        let lifetime = |grant| authority.issue(grant).map(|token| token.expires_in());
+        assert_eq!(lifetime(Grant::user("u")).unwrap(), Duration::from_secs(60));
+        let refused = lifetime(Grant::user("u").lifetime(Duration::from_secs(61)));
+        assert_eq!(refused.unwrap_err().label(), "lifetime_too_long");
+    }
+
     /// A bump is lost on the way here: nothing is accepted or issued from then on,
     /// and the bump does not claim to have worked.
     #[test]
     fn a_log_that_cannot_be_followed_makes_everything_fail_closed() {
-        let loses_the_next = Arc::new(AtomicBool::new(false));
-        let store = LossyStore {
-            store: MemoryStore::new(),
-            loses_the_next: Arc::clone(&loses_the_next),
-        };
-        let authority = Authority::builder("i", "a").open(store).unwrap();
+        let (authority, _, loses_the_next) = on_lossy_store();
         let token = authority.issue(Grant::user("u")).unwrap();
         let verified = authority.verify(&token).unwrap();
 

@@ -94,7 +94,7 @@ impl Authority {
 
     /// Commits `changes`, and finishes when they are in force here. `result` gets
     /// the place of the first of them.
-    fn commit<T, E>(
+    pub(super) fn commit<T, E>(
         &self,
         changes: Vec<Change>,
         result: impl FnOnce(Epoch) -> T + Send + 'static,

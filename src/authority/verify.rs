@@ -4,6 +4,7 @@ use super::{Authority, Inner, Step};
 use crate::{
     Scope, Verified, VerifyError,
     clock::UnixSeconds,
+    epoch_table::BelowFloor,
     hook::{self, Place},
     key_ring::{KeyRing, RingKey},
     scope::ScopeRef,
@@ -150,10 +151,11 @@ impl Inner {
 
         enter(Step::Seal);
         let table = self.replica.table();
-        let expected = Seal::compute(bound.ring, bound.key, table, scopes());
         // Below the floor: the ring was swapped while this token was looked at.
-        if expected.map_err(|_| VerifyError::UnknownKey)? != members.seal {
-            let scope = self.last_bumped(bound, scopes());
+        let swapped = |BelowFloor| VerifyError::UnknownKey;
+        let expected = Seal::compute(bound.ring, bound.key, table, scopes());
+        if expected.map_err(swapped)? != members.seal {
+            let scope = self.last_bumped(bound, scopes()).map_err(swapped)?;
             return Err(VerifyError::Revoked { scope });
         }
 
@@ -197,15 +199,19 @@ impl Inner {
         &self,
         bound: Bound<'_>,
         scopes: impl Iterator<Item = ScopeRef<'a>>,
-    ) -> Option<Scope> {
-        let epoch = |scope: &ScopeRef<'_>| {
+    ) -> Result<Option<Scope>, BelowFloor> {
+        let table = self.replica.table();
+        let mut last: Option<(u64, ScopeRef<'a>)> = None;
+        for scope in scopes {
             let tag = bound.ring.table_key().tag(scope.kind, scope.id);
-            let epoch = self.replica.table().bumped_after(tag, bound.key.position());
-            epoch.ok().flatten().map(|epoch| epoch.position)
-        };
-        let bumped = scopes.filter_map(|scope| Some((epoch(&scope)?, scope)));
-        let last = bumped.max_by_key(|(position, _)| *position);
-        last.map(|(_, scope)| scope.to_scope())
+            let Some(epoch) = table.bumped_after(tag, bound.key.position())? else {
+                continue;
+            };
+            if last.is_none_or(|(position, _)| position < epoch.position) {
+                last = Some((epoch.position, scope));
+            }
+        }
+        Ok(last.map(|(_, scope)| scope.to_scope()))
     }
 }
 

@@ -27,11 +27,17 @@ pub enum IssueError {
     Claims(ClaimsError),
     /// The application's claims are not a JSON object.
     ClaimsNotAnObject,
-    /// The application's claims are raw JSON with white space between the members
-    /// or escapes in their names.
+    /// The application has more than 64 claims of its own at the top level.
+    TooManyClaims {
+        /// How many it has.
+        claims: usize,
+    },
+    /// The application's claims are raw JSON with white space, with escapes in the
+    /// names at the top level, or nested more than 126 deep.
     ClaimsNotCompact,
     /// A claim of the application has a reserved name: one that the token itself
-    /// uses, or `nbf` or `client_id`, which other readers would act upon.
+    /// uses, or `nbf` or `client_id`, which other readers would act upon; in upper or
+    /// lower case.
     RegisteredClaim {
         /// The name.
         name: String,
@@ -63,6 +69,9 @@ pub enum IssueError {
     },
     /// The time of authentication is in the future beyond the policy's leeway.
     AuthenticatedInFuture,
+    /// The time of authentication is not stated, or so long ago that this authority's
+    /// policy would refuse the token.
+    AuthenticationTooOld,
     /// The token would be longer than the policy's limit, so nobody would accept it.
     TokenTooLong {
         /// Its length in bytes.
@@ -94,6 +103,7 @@ impl IssueError {
             IssueError::DuplicateGroup { .. } => "duplicate_group",
             IssueError::Claims(_) => "claims",
             IssueError::ClaimsNotAnObject => "claims_not_an_object",
+            IssueError::TooManyClaims { .. } => "too_many_claims",
             IssueError::ClaimsNotCompact => "claims_not_compact",
             IssueError::RegisteredClaim { .. } => "registered_claim",
             IssueError::DuplicateClaim { .. } => "duplicate_claim",
@@ -101,6 +111,7 @@ impl IssueError {
             IssueError::InvalidLifetime { .. } => "invalid_lifetime",
             IssueError::LifetimeTooLong { .. } => "lifetime_too_long",
             IssueError::AuthenticatedInFuture => "authenticated_in_future",
+            IssueError::AuthenticationTooOld => "authentication_too_old",
             IssueError::TokenTooLong { .. } => "token_too_long",
             IssueError::BumpedSinceMark { .. } => "bumped_since_mark",
             IssueError::OutdatedMark => "outdated_mark",
@@ -128,8 +139,14 @@ impl fmt::Display for IssueError {
             IssueError::ClaimsNotAnObject => f.write_str(
                 "the claims are not a JSON object; use a struct or a map with string keys",
             ),
+            IssueError::TooManyClaims { claims } => write!(
+                f,
+                "there are {claims} claims at the top level; a token carries at most 64 there, so \
+                 nest them in an object"
+            ),
             IssueError::ClaimsNotCompact => f.write_str(
-                "the claims are raw JSON with white space or escaped names; write them compactly",
+                "the claims have white space or escaped names, or nest too deep; write them \
+                 compactly and flatter",
             ),
             IssueError::RegisteredClaim { name } => {
                 write!(f, "the claim name {name:?} is reserved; rename yours")
@@ -152,6 +169,10 @@ impl fmt::Display for IssueError {
             IssueError::AuthenticatedInFuture => {
                 f.write_str("the time of authentication is in the future; compare the clocks")
             }
+            IssueError::AuthenticationTooOld => f.write_str(
+                "the policy's `max_authentication_age` would refuse the token; ask the user to \
+                 authenticate, and say so with `authenticated_now`",
+            ),
             IssueError::TokenTooLong { length, limit } => write!(
                 f,
                 "the token would be {length} bytes long, over the limit of {limit}; put less into \

@@ -94,3 +94,41 @@ impl fmt::Debug for MemoryStore {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::epoch_table::Tag;
+
+    #[test]
+    fn events_come_in_order_and_go_once_they_are_applied() {
+        let store = MemoryStore::new();
+        let bump = |n| Change::Bump {
+            tag: Tag(n),
+            secret: [0; 16],
+        };
+        let count = EVENTS_AT_ONCE as u128 + 10;
+        store.commit((0..count).map(bump).collect(), Box::new(|_| {}));
+        store.commit(
+            vec![bump(0)],
+            Box::new(|answer| {
+                assert_eq!(answer.unwrap().first, EVENTS_AT_ONCE as u64 + 11);
+            }),
+        );
+        let mut applied = 0;
+        loop {
+            let events = store.events_after(applied).unwrap();
+            let Some(last) = events.last() else { break };
+            assert!(events.len() <= EVENTS_AT_ONCE);
+            let positions: Vec<_> = events.iter().map(|event| event.position).collect();
+            assert_eq!(positions, (applied + 1..=last.position).collect::<Vec<_>>());
+            applied = last.position;
+        }
+        assert_eq!(applied, EVENTS_AT_ONCE as u64 + 11);
+        assert_eq!(
+            store.log.lock().events.len(),
+            0,
+            "nothing is kept that was applied"
+        );
+    }
+}

@@ -7,8 +7,15 @@ use serde::{
     de::{IgnoredAny, MapAccess, Visitor},
 };
 
-use super::{canonical, scanner::is_canonical_tail};
-use crate::{IssueError, id::check_id};
+use super::{canonical, json};
+use crate::{
+    IssueError,
+    id::{check_id, quoted_id_length},
+};
+
+/// The most claims of its own that an application may add at the top level. It
+/// bounds the work of finding two with the same name.
+const MAX_CLAIMS: usize = 64;
 
 /// A JSON object's members as they stand behind the seal, from the comma to the
 /// closing brace.
@@ -29,15 +36,15 @@ impl ApplicationClaims {
         };
         let names: Names = serde_json::from_str(&json).map_err(not_serializable)?;
         check_names(names.0)?;
-        let tail = match members {
-            "}" => Self::none(),
-            members => Self(format!(",{members}")),
-        };
-        // Only a type that writes raw JSON gets here with text that is not.
-        if !is_canonical_tail(&tail.0) {
-            return Err(IssueError::ClaimsNotCompact);
+        if members == "}" {
+            return Ok(Self::none());
         }
-        Ok(tail)
+        let tail = format!(",{members}");
+        // Only a type that writes raw JSON gets here with text that is not.
+        match check_members(tail.as_bytes()) {
+            Some(()) => Ok(Self(tail)),
+            None => Err(IssueError::ClaimsNotCompact),
+        }
     }
 
     pub(crate) fn tail(&self) -> &str {
@@ -55,7 +62,34 @@ fn not_serializable(error: serde_json::Error) -> IssueError {
     IssueError::Claims(error.into())
 }
 
+/// Whether `members` may stand between the seal and the end of a payload: from the
+/// first comma to the closing brace, compact JSON under names that are ids, none of
+/// them registered and no two alike. Uses no heap.
+pub(super) fn check_members(members: &[u8]) -> Option<()> {
+    let mut names = [&[][..]; MAX_CLAIMS];
+    let mut rest = members;
+    for count in 0.. {
+        if rest == b"}" {
+            return Some(());
+        }
+        rest = rest.strip_prefix(b",\"")?;
+        // An id, so without escapes: one could be any other name in disguise.
+        let (name, behind) = rest.split_at_checked(quoted_id_length(rest)?)?;
+        if canonical::is_registered(name) || names.get(..count)?.contains(&name) {
+            return None;
+        }
+        *names.get_mut(count)? = name;
+        rest = behind.strip_prefix(b"\":")?;
+        rest = rest.get(json::value_length(rest)?..)?;
+    }
+    None
+}
+
 fn check_names(names: Vec<String>) -> Result<(), IssueError> {
+    if names.len() > MAX_CLAIMS {
+        let claims = names.len();
+        return Err(IssueError::TooManyClaims { claims });
+    }
     let mut seen = HashSet::with_capacity(names.len());
     for name in names {
         if canonical::is_registered(name.as_bytes()) {
@@ -117,6 +151,11 @@ mod tests {
     fn names_are_checked() {
         let of = |value| ApplicationClaims::of(&value).unwrap_err().label();
         for name in [
+            "Sub",
+            "SUB",
+            "ExP",
+            "i\u{17f}\u{17f}",
+            "\u{17f}ub",
             "iss",
             "aud",
             "sub",
@@ -154,6 +193,49 @@ mod tests {
         assert!(ApplicationClaims::of(&Pairs(&[("a", 1), ("b", 2)])).is_ok());
         let error = ApplicationClaims::of(&Pairs(&[("a", 1), ("b", 2), ("a", 3)])).unwrap_err();
         assert_eq!(error.label(), "duplicate_claim");
+    }
+
+    #[test]
+    fn at_most_64() {
+        let claims = |count: usize| {
+            let names = (0..count).map(|n| format!("n-{n}"));
+            names
+                .map(|name| (name, 1))
+                .collect::<std::collections::BTreeMap<_, _>>()
+        };
+        assert!(ApplicationClaims::of(&claims(64)).is_ok());
+        let error = ApplicationClaims::of(&claims(65)).unwrap_err();
+        assert_eq!(error.label(), "too_many_claims");
+    }
+
+    #[test]
+    fn raw_json_must_be_compact() {
+        let of = |json: &str| {
+            let raw = serde_json::value::RawValue::from_string(json.to_owned()).unwrap();
+            ApplicationClaims::of(&raw)
+        };
+        assert_eq!(
+            of(r#"{"a":{"b":[1]}}"#).unwrap().tail(),
+            r#","a":{"b":[1]}}"#
+        );
+        for spaced in [
+            r#"{"a":1, "b":2}"#,
+            r#"{ "a":1}"#,
+            r#"{"a" :1}"#,
+            r#"{"a":1 }"#,
+            r#"{"a":[1, 2]}"#,
+            "{\"a\":1\n}",
+            r#"{"\u0061":1}"#,
+            r#"{ }"#,
+        ] {
+            assert_eq!(
+                of(spaced).unwrap_err().label(),
+                "claims_not_compact",
+                "{spaced}"
+            );
+        }
+        let deep = format!("{{\"a\":{}{}}}", "[".repeat(127), "]".repeat(127));
+        assert_eq!(of(&deep).unwrap_err().label(), "claims_not_compact");
     }
 
     #[test]

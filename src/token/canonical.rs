@@ -18,20 +18,33 @@ pub(crate) const MAX_GROUPS: usize = 8;
 
 /// Names that an application may not give to claims of its own: the registered
 /// block, and `nbf` and `client_id`, which other readers would act upon.
-pub(crate) fn is_registered(name: &[u8]) -> bool {
-    matches!(
-        name,
-        b"iss"
-            | b"aud"
-            | b"sub"
-            | b"sid"
-            | b"grp"
-            | b"iat"
-            | b"exp"
-            | b"auth_time"
-            | b"jti"
-            | b"seal"
-            | b"nbf"
-            | b"client_id"
-    )
+const REGISTERED: [&str; 12] = [
+    "iss",
+    "aud",
+    "sub",
+    "sid",
+    "grp",
+    "iat",
+    "exp",
+    "auth_time",
+    "jti",
+    "seal",
+    "nbf",
+    "client_id",
+];
+
+/// Whether a reader could take `name` for a registered one.
+///
+/// Some compare names without regard to case (Go's encoding/json does, and takes
+/// the last of two), by simple case folding: U+017F folds to `s`.
+pub(super) fn is_registered(name: &[u8]) -> bool {
+    let Ok(name) = std::str::from_utf8(name) else {
+        return false;
+    };
+    let folded = |name: char| match name {
+        '\u{17f}' => 's',
+        other => other.to_ascii_lowercase(),
+    };
+    let is = |registered: &&str| registered.chars().eq(name.chars().map(folded));
+    REGISTERED.iter().any(is)
 }

@@ -205,7 +205,7 @@ mod tests {
             r#"}"#,
             r#","n":"a\"b\\"}"#,
             r#","n":{"sub":"x","m":[1,{"exp":2}]},"o":null}"#,
-            r#","n":[ "x" , 1 ] }"#.replace(" }", "}").as_str(),
+            r#","n":["x",1]}"#,
             r#","n":"},\"sub\":\"x"}"#,
         ] {
             assert!(with_claims(good).is_some(), "{good}");
@@ -230,15 +230,22 @@ mod tests {
             r#","client_id":"x"}"#,
             r#","s\u0075b":"x"}"#,
             r#","n":1,,"m":2}"#,
+            r#","n":1,"m":2,"n":3}"#,
+            r#","n":[ 1]}"#,
+            r#","n":1 ,"m":2}"#,
+            r#","n":1/*"*/,"sub":"root"/*"*/}"#,
+            r#","n":'"','sub':'root','m':'"'}"#,
+            r#","n":1 "sub":"root"}"#,
+            r#","n":"x""sub":"root"}"#,
+            r#","n":[}}"#,
+            r#","n":[1}]}"#,
+            r#","Sub":"root"}"#,
+            r#","EXP":1}"#,
+            ",\"\u{17f}ub\":1}",
             r#","":1}"#,
         ] {
             assert_eq!(with_claims(bad), None, "{bad}");
         }
-        let deep = format!(",\"n\":{}{}}}", "[".repeat(10_000), "]".repeat(10_000));
-        assert!(
-            with_claims(&deep).is_some(),
-            "depth is serde's limit, not the stack's"
-        );
     }
 
     #[test]
@@ -318,9 +325,9 @@ mod tests {
         fn agrees_with_serde(at in 0..PAYLOAD.len(), length in 0..6_usize, new in "[\"\\\\,:{}\\[\\] a-z0-9é]{0,6}") {
             let end = (at + length).min(PAYLOAD.len());
             let text = format!("{}{new}{}", &PAYLOAD[..at], &PAYLOAD[end..]);
-            if let (Some(members), Ok(serde_json::Value::Object(object))) =
-                (read(&text), serde_json::from_str(&text))
-            {
+            if let Some(members) = read(&text) {
+                let object: serde_json::Value = serde_json::from_str(&text).unwrap();
+                let object = object.as_object().unwrap();
                 let part = |span: Span| &text[usize::from(span.start)..usize::from(span.end)];
                 prop_assert_eq!(object["iss"].as_str(), Some(part(members.issuer)));
                 prop_assert_eq!(object["aud"].as_str(), Some(part(members.audience)));
@@ -337,9 +344,5 @@ mod tests {
             }
         }
 
-        #[test]
-        fn never_panics(text in "\\PC{0,200}") {
-            let _ = read(&text);
-        }
     }
 }

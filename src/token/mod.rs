@@ -3,6 +3,7 @@
 mod application_claims;
 pub(crate) mod base64url;
 mod canonical;
+mod json;
 mod members;
 mod scanner;
 mod write;

@@ -2,9 +2,7 @@
 
 #![cfg_attr(not(test), warn(clippy::indexing_slicing))]
 
-use memchr::memchr2;
-
-use super::{base64url, canonical};
+use super::{application_claims, base64url, canonical};
 use crate::{
     id::quoted_id_length,
     seal::{SEAL_LENGTH, Seal},
@@ -24,12 +22,6 @@ impl Span {
             end: u16::try_from(end).ok()?,
         })
     }
-}
-
-/// Whether `tail` may stand between the seal and the end of a payload.
-pub(super) fn is_canonical_tail(tail: &str) -> bool {
-    let mut scanner = Scanner::new(tail);
-    scanner.application_claims().is_some()
 }
 
 /// Each method steps over what it reads, and answers `None` for anything else.
@@ -123,62 +115,14 @@ impl<'a> Scanner<'a> {
     }
 
     /// What stands between the seal and the end: nothing but `}`, or the
-    /// application's members. Their values are serde's business; their names are
-    /// checked here, so that no name of the registered block stands twice.
+    /// application's members.
     pub(super) fn application_claims(&mut self) -> Option<Option<Span>> {
-        if self.rest() == b"}" {
-            return Some(None);
-        }
-        let span = Span::new(self.at, self.text.len())?;
-        loop {
-            self.literal(",\"")?;
-            let rest = self.rest();
-            // An id, so without escapes: one could be any other name in disguise.
-            let length = quoted_id_length(rest)?;
-            if canonical::is_registered(rest.get(..length)?) {
-                return None;
+        match self.rest() {
+            b"}" => Some(None),
+            members => {
+                application_claims::check_members(members)?;
+                Span::new(self.at, self.text.len()).map(Some)
             }
-            self.at += length + 1;
-            self.literal(":")?;
-            self.value()?;
-            if self.rest() == b"}" {
-                return Some(Some(span));
-            }
-        }
-    }
-
-    /// Steps over one JSON value, to the comma or brace behind it.
-    fn value(&mut self) -> Option<()> {
-        let start = self.at;
-        let mut depth = 0_usize;
-        loop {
-            match self.text.get(self.at)? {
-                b'"' => {
-                    self.at += 1;
-                    self.string_tail()?;
-                    continue;
-                }
-                b'{' | b'[' => depth += 1,
-                b'}' | b']' if depth > 0 => depth -= 1,
-                b',' | b'}' if depth == 0 => return (self.at > start).then_some(()),
-                b']' => return None,
-                _ => {}
-            }
-            self.at += 1;
-        }
-    }
-
-    /// Steps over the rest of a string with escapes, its closing quote included.
-    fn string_tail(&mut self) -> Option<()> {
-        loop {
-            let rest = self.rest();
-            let length = memchr2(b'"', b'\\', rest)?;
-            let escaped = *rest.get(length)? == b'\\';
-            self.at += length + 1;
-            if !escaped {
-                return Some(());
-            }
-            self.at += 1;
         }
     }
 }

@@ -78,6 +78,20 @@ fn promise_1_bump_many_bumps_them_all() {
     assert_eq!(authority.bump_many([]).wait().unwrap(), []);
 }
 
+/// More than the log hands out at once.
+#[test]
+fn promise_1_a_huge_bump_many_is_in_force_when_it_returns() {
+    let (authority, _) = authority();
+    let users: Vec<_> = (0..20_000).map(|n| format!("u-{n}")).collect();
+    let last = issue(&authority, Grant::user(&users[19_999]));
+    authority
+        .bump_many(users.iter().map(Scope::user))
+        .wait()
+        .unwrap();
+    assert_revoked(&authority, &last, Scope::user(&users[19_999]));
+    assert_eq!(authority.stats().epochs, 20_000);
+}
+
 #[test]
 fn promise_1_a_swap_kills_everything() {
     let (authority, _) = authority();
@@ -279,5 +293,33 @@ proptest! {
         let (authority, _) = authority();
         let token = Forger::of(&authority).sign(payload);
         prop_assert_eq!(authority.verify(token).unwrap_err(), VerifyError::Malformed);
+    }
+
+    /// Changes to a good payload under a correct signature: refused, or a canonical
+    /// payload that says the same to serde_json.
+    #[test]
+    fn promise_7_any_change_to_a_signed_payload_is_an_error_value_or_read_alike(
+        at: prop::sample::Index,
+        removed in 0..12_usize,
+        new in prop_oneof![
+            "[\\[\\]{}:,\"\\\\ a-z0-9\u{0}é]{0,8}",
+            Just(r#","n":{"sub":"root"}"#.to_owned()),
+            Just(r#","sub":"root""#.to_owned()),
+        ],
+    ) {
+        let (authority, _) = authority();
+        let grant = Grant::user("u").claims(&serde_json::json!({"role": "editor", "n": [1]}));
+        let mut payload = payload_of(&issue(&authority, grant));
+        let at = at.index(payload.len());
+        payload.replace_range(at..(at + removed).min(payload.len()), &new);
+        if let Ok(verified) = authority.verify(Forger::of(&authority).sign(&payload)) {
+            let theirs: serde_json::Value = serde_json::from_str(&payload).unwrap();
+            prop_assert_eq!(theirs["sub"].as_str(), Some(verified.user()));
+            prop_assert_eq!(verified.user(), "u");
+            let claims: serde_json::Value = verified.claims().unwrap();
+            for (name, value) in claims.as_object().unwrap() {
+                prop_assert_eq!(&theirs[name], value);
+            }
+        }
     }
 }

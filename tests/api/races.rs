@@ -15,16 +15,19 @@ use crate::support::*;
 fn issue_against_bump() {
     let (authority, _) = authority();
     let (begun, returned, stop) = (AtomicU64::new(0), AtomicU64::new(0), AtomicBool::new(false));
+    let deaths = AtomicU64::new(0);
     let issue = || authority.issue(Grant::user("u")).unwrap();
     let dead_after = || {
         let token = issue();
         let seen = begun.load(Ordering::SeqCst);
-        issue();
-        let done = returned.load(Ordering::SeqCst);
-        let outcome = authority.verify(&token);
-        if done > seen {
-            assert!(outcome.is_err(), "issued by {seen}, alive after {done}");
+        while returned.load(Ordering::SeqCst) <= seen {
+            if stop.load(Ordering::SeqCst) {
+                return;
+            }
+            thread::yield_now();
         }
+        assert!(authority.verify(&token).is_err(), "issued by {seen}, alive");
+        deaths.fetch_add(1, Ordering::SeqCst);
     };
     let alive_after = || {
         let before = returned.load(Ordering::SeqCst);
@@ -48,7 +51,10 @@ fn issue_against_bump() {
         scope.spawn(|| until_stopped(&dead_after));
         scope.spawn(|| until_stopped(&alive_after));
         let bumps = scope.spawn(|| {
-            for round in 1..=3_000 {
+            let mut rounds = 1..;
+            // At least this many, and until enough tokens were seen to die.
+            while rounds.start <= 2_000 || deaths.load(Ordering::SeqCst) < 50 {
+                let Some(round) = rounds.next() else { break };
                 begun.store(round, Ordering::SeqCst);
                 bump(&authority, Scope::user("u"));
                 returned.store(round, Ordering::SeqCst);
