@@ -127,6 +127,11 @@ pub(crate) fn random_array<const N: usize>(random: &dyn Random) -> Result<[u8; N
 pub struct RandomError(());
 
 impl RandomError {
+    #[cfg(test)]
+    pub(crate) fn for_tests() -> Self {
+        Self(())
+    }
+
     /// A short fixed name for metrics and logs: `random`.
     pub fn label(&self) -> &'static str {
         "random"

@@ -1,13 +1,15 @@
-//! What a bump starts, and what a mark remembers.
+//! What a bump starts.
 
 use std::fmt;
 
-use crate::history::HistoryId;
+use crate::{history::HistoryId, seal::CONTRIBUTION_LENGTH};
 
-/// The epoch that a bump started: a place in the epoch log.
+/// The epoch that a bump started, or a swap, which starts one for everybody: a place
+/// in the epoch log.
 ///
-/// When [`Authority::bump`](crate::Authority::bump) returns one, it is in force
-/// in this process. Its secret never leaves the crate.
+/// When [`Authority::bump`](crate::Authority::bump) or
+/// [`swap_key`](crate::Authority::swap_key) returns one, it is in force in this
+/// process. Its secret never leaves the crate.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Epoch {
     pub(crate) history: HistoryId,
@@ -27,20 +29,30 @@ impl fmt::Debug for Epoch {
     }
 }
 
-/// A moment in the epoch log, taken with [`Authority::mark`](crate::Authority::mark)
-/// before facts are read that a token will vouch for.
-///
-/// A grant made [`as_of`](crate::Grant::as_of) a mark is refused if one of its
-/// scopes was bumped after it, so a password checked before the bump that a
-/// password change makes cannot give a token after it.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Mark {
-    pub(crate) history: HistoryId,
+/// An epoch as the epoch table holds it: where its bump stands in the log, and its
+/// secret.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TableEpoch {
     pub(crate) position: u64,
+    pub(crate) secret: [u8; CONTRIBUTION_LENGTH],
 }
 
-impl fmt::Debug for Mark {
+impl fmt::Debug for TableEpoch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Mark({} of {:?})", self.position, self.history)
+        f.debug_struct("TableEpoch")
+            .field("position", &self.position)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_does_not_show_the_secret() {
+        let (position, secret) = (7, [9; CONTRIBUTION_LENGTH]);
+        let epoch = TableEpoch { position, secret };
+        assert_eq!(format!("{epoch:?}"), "TableEpoch { position: 7, .. }");
     }
 }

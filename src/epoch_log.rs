@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{epoch_table::Tag, key_ring::NewRingKey, seal::CONTRIBUTION_LENGTH};
+use crate::{epoch_table::Tag, ring_key::NewRingKey, seal::CONTRIBUTION_LENGTH};
 
 /// Something that happened, at the position in the log that the store gave it.
 #[derive(Debug, Clone)]

@@ -93,28 +93,31 @@ mod history;
 mod hook;
 mod id;
 mod key_ring;
+mod mark;
 mod op;
 mod policy;
 mod replica;
+mod ring_key;
 mod scope;
 mod seal;
 mod session_id;
 mod stats;
 mod store;
-#[cfg(any(test, feature = "testing"))]
+#[cfg(feature = "testing")]
 #[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
 pub mod testing;
 mod token;
 mod verified;
 
 pub use self::{
-    authority::{Authority, Builder, Explanation, Step},
+    authority::{Authority, AuthorityBuilder, Explanation, Step},
     clock::{Clock, SystemClock},
     crypto::RandomError,
-    epoch::{Epoch, Mark},
+    epoch::Epoch,
     error::{BuildError, BumpError, ClaimsError, IssueError, StoreError, SwapError, VerifyError},
     grant::Grant,
     id::IdError,
+    mark::Mark,
     op::Op,
     policy::Policy,
     scope::{Scope, ScopeKind},

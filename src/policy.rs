@@ -130,12 +130,15 @@ pub(crate) struct CheckedPolicy {
 impl Policy {
     pub(crate) fn check(self) -> Result<CheckedPolicy, BuildError> {
         let max_token_lifetime = self.max_token_lifetime.unwrap_or(self.token_lifetime);
-        let leeway = self.leeway.unwrap_or(self.max_clock_skew.saturating_mul(2));
+        let max_clock_skew = whole_seconds("max_clock_skew", self.max_clock_skew)?;
         let checked = CheckedPolicy {
             token_lifetime: whole_seconds("token_lifetime", self.token_lifetime)?,
             max_token_lifetime: whole_seconds("max_token_lifetime", max_token_lifetime)?,
-            max_clock_skew: whole_seconds("max_clock_skew", self.max_clock_skew)?,
-            leeway: whole_seconds("leeway", leeway)?,
+            max_clock_skew,
+            leeway: match self.leeway {
+                Some(leeway) => whole_seconds("leeway", leeway)?,
+                None => 2 * max_clock_skew,
+            },
             accepted_audiences: self.accepted_audiences,
             max_token_length: self.max_token_length,
             max_authentication_age: match self.max_authentication_age {

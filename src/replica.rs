@@ -10,8 +10,9 @@ use parking_lot::Mutex;
 
 use crate::{
     StoreError,
+    epoch::TableEpoch,
     epoch_log::{Change, Event},
-    epoch_table::{EpochTable, TableEpoch},
+    epoch_table::EpochTable,
     history::HistoryId,
     hook::{self, Place},
     key_ring::KeyRing,
@@ -65,15 +66,20 @@ impl Replica {
         self.stale.load(Ordering::Acquire)
     }
 
-    /// Applies every event of the store's log that is not applied yet, in its turn.
+    /// Applies every event of the store's log that is not applied yet, in its turn,
+    /// among them the one at `position`, which the store has acknowledged.
     ///
     /// # Errors
     ///
-    /// If the store cannot be read or its log cannot be followed. The replica
-    /// is stale from then on, rather than skip an event.
-    pub(crate) fn catch_up(&self, store: &dyn Backend) -> Result<(), StoreError> {
+    /// If the store cannot be read, its log cannot be followed, or it does not show
+    /// what it acknowledged. The replica is stale from then on, rather than skip an
+    /// event.
+    pub(crate) fn catch_up(&self, store: &dyn Backend, position: u64) -> Result<(), StoreError> {
         let _one_writer = self.applying.lock();
-        let result = self.apply_all(store);
+        let result = self.apply_all(store).and_then(|()| match self.applied() {
+            applied if applied < position => Err(StoreError::lost(applied, position)),
+            _ => Ok(()),
+        });
         if result.is_err() {
             self.stale.store(true, Ordering::Release);
         }
@@ -135,7 +141,7 @@ mod tests {
     use crate::{
         crypto::SystemRandom,
         epoch_table::{BelowFloor, Tag},
-        key_ring::NewRingKey,
+        ring_key::NewRingKey,
         store::sealed::Completion,
     };
 
@@ -175,7 +181,8 @@ mod tests {
     }
 
     fn feed(replica: &Replica, events: Vec<Event>) -> Result<(), StoreError> {
-        replica.catch_up(&Script(Mutex::new(events)))
+        let last = events.last().map_or(0, |event| event.position);
+        replica.catch_up(&Script(Mutex::new(events)), last)
     }
 
     #[test]
@@ -185,6 +192,15 @@ mod tests {
         assert_eq!(replica.applied(), 3);
         let epoch = replica.table().bumped_after(Tag(5), 1).unwrap().unwrap();
         assert_eq!((epoch.position, epoch.secret), (2, [7; 16]));
+    }
+
+    #[test]
+    fn an_acknowledged_event_that_does_not_come_makes_it_stale() {
+        let replica = replica();
+        feed(&replica, vec![swap(1)]).unwrap();
+        let nothing_new = Script(Mutex::default());
+        assert!(replica.catch_up(&nothing_new, 1).is_ok());
+        assert!(replica.catch_up(&nothing_new, 2).is_err() && replica.is_stale());
     }
 
     #[test]

@@ -5,7 +5,8 @@ use subtle::ConstantTimeEq;
 use crate::{
     crypto::HmacMessage,
     epoch_table::{BelowFloor, EpochTable},
-    key_ring::{KeyRing, RingKey},
+    key_ring::KeyRing,
+    ring_key::RingKey,
     scope::ScopeRef,
     token::base64url,
 };

@@ -10,8 +10,7 @@ use serde::Deserialize;
 use crate::{
     ClaimsError, SessionId,
     clock::{UnixSeconds, system_time},
-    key_ring::KeyId,
-    scope::ScopeRef,
+    ring_key::KeyId,
     token::{Members, SignedPayload},
 };
 
@@ -182,12 +181,12 @@ impl Verified {
         self.key
     }
 
-    pub(crate) fn members(&self) -> &Members {
-        &self.payload.members
+    pub(crate) fn payload(&self) -> &SignedPayload {
+        &self.payload
     }
 
-    pub(crate) fn scopes(&self) -> impl Iterator<Item = ScopeRef<'_>> {
-        self.payload.scopes()
+    fn members(&self) -> &Members {
+        &self.payload.members
     }
 }
 

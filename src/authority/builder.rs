@@ -15,7 +15,7 @@ use crate::{
 
 /// Settings of an [`Authority`] to be; see [`Authority::builder`].
 #[must_use]
-pub struct Builder {
+pub struct AuthorityBuilder {
     issuer: String,
     audience: String,
     policy: Policy,
@@ -23,7 +23,7 @@ pub struct Builder {
     random: Arc<dyn Random>,
 }
 
-impl Builder {
+impl AuthorityBuilder {
     pub(super) fn new(issuer: String, audience: String) -> Self {
         Self {
             issuer,
@@ -86,23 +86,17 @@ impl Builder {
                 store,
             }),
         };
-        authority.swap_key().wait()?;
+        authority.swap_key().wait().map_err(|error| match error {
+            SwapError::Random(error) => BuildError::Random(error),
+            SwapError::Store(error) => BuildError::Store(error),
+        })?;
         Ok(authority)
     }
 }
 
-impl From<SwapError> for BuildError {
-    fn from(error: SwapError) -> Self {
-        match error {
-            SwapError::Random(error) => BuildError::Random(error),
-            SwapError::Store(error) => BuildError::Store(error),
-        }
-    }
-}
-
-impl std::fmt::Debug for Builder {
+impl std::fmt::Debug for AuthorityBuilder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Builder")
+        f.debug_struct("AuthorityBuilder")
             .field("issuer", &self.issuer)
             .field("audience", &self.audience)
             .field("policy", &self.policy)

@@ -6,7 +6,7 @@ use super::Authority;
 use crate::VerifyError;
 
 /// The steps that [`Authority::verify`] takes, in their order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Step {
     /// The length and the two dots.
@@ -174,9 +174,8 @@ impl Authority {
                 "The token has lived out its lifetime. The client needs a new one.".to_owned()
             }
             (Step::Times, VerifyError::NotYetValid) => format!(
-                "The token was issued in this machine's future, beyond the leeway of {} s, or \
-                 says that its user authenticated after that. Compare the clocks of this machine \
-                 and the issuing one.",
+                "The token was issued in this machine's future, beyond the leeway of {} s. \
+                 Compare the clocks of this machine and the issuing one.",
                 inner.policy.leeway
             ),
             (Step::Times, _) => "The token lives longer than its ring key was introduced for, \

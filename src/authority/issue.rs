@@ -10,7 +10,8 @@ use crate::{
     epoch_table::BelowFloor,
     grant::{Authenticated, CheckedGrant},
     hook::{self, Place},
-    key_ring::{KeyRing, RingKey},
+    key_ring::KeyRing,
+    ring_key::RingKey,
     seal::Seal,
     token::{Payload, base64url},
 };

@@ -1,20 +1,27 @@
 //! The one type that applications hold.
 
 mod builder;
+mod bump;
 mod explain;
 mod issue;
-mod revoke;
+mod swap;
 mod verify;
 
 use std::{fmt, sync::Arc};
 
 pub use self::{
-    builder::Builder,
+    builder::AuthorityBuilder,
     explain::{Explanation, Step},
 };
 use crate::{
-    Mark, Stats, clock::Timekeeper, crypto::Random, policy::CheckedPolicy, replica::Replica,
-    store::sealed::Backend, token::Opening,
+    Epoch, Mark, Op, Stats, StoreError,
+    clock::Timekeeper,
+    crypto::Random,
+    epoch_log::Change,
+    policy::CheckedPolicy,
+    replica::Replica,
+    store::sealed::{Backend, Committed},
+    token::Opening,
 };
 
 /// Issues tokens, verifies them, and revokes them at once.
@@ -60,8 +67,8 @@ impl Authority {
     ///     .open(MemoryStore::new())?;
     /// # Ok::<(), epochkey::BuildError>(())
     /// ```
-    pub fn builder(issuer: impl Into<String>, audience: impl Into<String>) -> Builder {
-        Builder::new(issuer.into(), audience.into())
+    pub fn builder(issuer: impl Into<String>, audience: impl Into<String>) -> AuthorityBuilder {
+        AuthorityBuilder::new(issuer.into(), audience.into())
     }
 
     /// This moment in the epoch log, to be taken before reading facts that a token
@@ -78,6 +85,33 @@ impl Authority {
     /// for every request.
     pub fn stats(&self) -> Stats {
         Stats::of(&self.inner.replica)
+    }
+
+    /// Commits `changes`, and finishes when they are in force here. `result` gets
+    /// the place of the first of them.
+    fn commit<T, E>(
+        &self,
+        changes: Vec<Change>,
+        result: impl FnOnce(Epoch) -> T + Send + 'static,
+    ) -> Op<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let (op, completer) = Op::running();
+        let inner = Arc::clone(&self.inner);
+        let done = move |answer: Result<_, StoreError>| {
+            let applied = answer.and_then(|committed: Committed| {
+                inner.replica.catch_up(&*inner.store, committed.last)?;
+                Ok(Epoch {
+                    history: inner.replica.history(),
+                    position: committed.first,
+                })
+            });
+            completer.complete(applied.map(result).map_err(E::from));
+        };
+        self.inner.store.commit(changes, Box::new(done));
+        op
     }
 
     #[cfg(feature = "testing")]
@@ -100,17 +134,22 @@ impl fmt::Debug for Authority {
 #[cfg(test)]
 mod tests {
     use std::{
-        sync::atomic::{AtomicBool, AtomicUsize, Ordering},
-        time::Duration,
+        sync::{
+            Barrier,
+            atomic::{AtomicBool, AtomicUsize, Ordering},
+        },
+        time::{Duration, SystemTime},
     };
 
     use super::*;
     use crate::{
-        BumpError, Grant, IssueError, MemoryStore, Scope, Store, StoreError, VerifyError,
+        BuildError, BumpError, Clock, Grant, IssueError, MemoryStore, RandomError, Scope, Store,
+        SwapError, VerifyError,
         crypto::SystemRandom,
         epoch_log::{Change, Event},
         history::HistoryId,
-        key_ring::NewRingKey,
+        hook::{self, Place},
+        ring_key::NewRingKey,
         store::sealed::Completion,
     };
 
@@ -152,6 +191,95 @@ mod tests {
         };
         let authority = Authority::builder("i", "a").open(store).unwrap();
         (authority, commits, loses_the_next)
+    }
+
+    /// A clock that counts how often it is read.
+    #[derive(Clone, Default)]
+    struct CountingClock(Arc<AtomicUsize>);
+
+    impl Clock for CountingClock {
+        fn now(&self) -> SystemTime {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            SystemTime::now()
+        }
+    }
+
+    #[test]
+    fn the_clock_is_read_once() {
+        let clock = CountingClock::default();
+        let builder = Authority::builder("i", "a").clock(clock.clone());
+        let authority = builder.open(MemoryStore::new()).unwrap();
+        let reads = |action: &dyn Fn()| {
+            let before = clock.0.load(Ordering::SeqCst);
+            action();
+            clock.0.load(Ordering::SeqCst) - before
+        };
+        let grant = || Grant::user("u").authenticated_now();
+        let token = authority.issue(grant()).unwrap();
+        let verified = authority.verify(&token).unwrap();
+        assert_eq!(reads(&|| drop(authority.issue(grant()))), 1);
+        assert_eq!(reads(&|| drop(authority.verify(&token))), 1);
+        assert_eq!(reads(&|| drop(authority.recheck(&verified))), 1);
+        assert_eq!(reads(&|| drop(authority.verify("x"))), 0);
+    }
+
+    /// Readers do not wait for a writer, wherever it stands.
+    #[test]
+    fn verify_and_issue_go_on_while_a_swap_stands_still() {
+        let authority = crate::testing::authority().unwrap();
+        let token = authority.issue(Grant::user("u")).unwrap();
+        let verified = authority.verify(&token).unwrap();
+        for place in [Place::EventShown, Place::Pruned] {
+            let here = Arc::new(Barrier::new(2));
+            let (there, writer) = (Arc::clone(&here), authority.clone());
+            let swapping = std::thread::spawn(move || {
+                hook::at_next(place, move || {
+                    there.wait();
+                    there.wait();
+                });
+                writer.swap_key().wait().unwrap();
+            });
+            here.wait();
+            assert!(authority.verify(&token).is_err() && authority.recheck(&verified).is_err());
+            let fresh = authority.issue(Grant::user("u").as_of(authority.mark()));
+            let outcome = fresh.map(|token| authority.verify(token).is_ok());
+            assert!(matches!(outcome, Ok(true)), "{place:?}: {outcome:?}");
+            assert!(authority.explain(&token).failure().is_some());
+            here.wait();
+            swapping.join().unwrap();
+        }
+    }
+
+    /// Gives nothing once it is told to.
+    #[derive(Clone, Default)]
+    struct FailingRandom(Arc<AtomicBool>);
+
+    impl Random for FailingRandom {
+        fn fill(&self, bytes: &mut [u8]) -> Result<(), RandomError> {
+            match self.0.load(Ordering::SeqCst) {
+                true => Err(RandomError::for_tests()),
+                false => SystemRandom.fill(bytes),
+            }
+        }
+    }
+
+    #[test]
+    fn without_random_bytes_nothing_is_issued_or_changed() {
+        let random = FailingRandom::default();
+        let builder = || Authority::builder("i", "a").random(random.clone());
+        let authority = builder().open(MemoryStore::new()).unwrap();
+        let token = authority.issue(Grant::user("u")).unwrap();
+        random.0.store(true, Ordering::SeqCst);
+        let opened = builder().open(MemoryStore::new());
+        assert!(matches!(opened, Err(BuildError::Random(_))));
+        let issued = authority.issue(Grant::user("u"));
+        assert!(matches!(issued, Err(IssueError::Random(_))));
+        let bumped = authority.bump(Scope::user("u")).wait();
+        assert!(matches!(bumped, Err(BumpError::Random(_))));
+        let swapped = authority.swap_key().wait();
+        assert!(matches!(swapped, Err(SwapError::Random(_))));
+        assert!(authority.verify(&token).is_ok());
+        assert_eq!(authority.stats().position, 1);
     }
 
     #[test]

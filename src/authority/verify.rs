@@ -6,7 +6,8 @@ use crate::{
     clock::UnixSeconds,
     epoch_table::BelowFloor,
     hook::{self, Place},
-    key_ring::{KeyRing, RingKey},
+    key_ring::KeyRing,
+    ring_key::RingKey,
     scope::ScopeRef,
     seal::Seal,
     token::{Members, Segments, SignedPayload},
@@ -71,13 +72,7 @@ impl Authority {
         hook::reached(Place::KeyFound);
         let now = inner.time.now();
         let bound = Bound { ring: &ring, key };
-        inner.check_now(
-            bound,
-            verified.members(),
-            || verified.scopes(),
-            now,
-            &mut |_| {},
-        )
+        inner.check_now(bound, verified.payload(), now, &mut |_| {})
     }
 }
 
@@ -128,19 +123,19 @@ impl Inner {
 
         let now = self.time.now();
         let bound = Bound { ring: &ring, key };
-        self.check_now(bound, members, || payload.scopes(), now, &mut enter)?;
+        self.check_now(bound, &payload, now, &mut enter)?;
         Ok(Verified::new(payload, key.id(), now))
     }
 
     /// The steps that depend on the moment: times, freshness, seal, authentication.
-    fn check_now<'a, S: Iterator<Item = ScopeRef<'a>>>(
+    fn check_now(
         &self,
         bound: Bound<'_>,
-        members: &Members,
-        scopes: impl Fn() -> S,
+        payload: &SignedPayload,
         now: UnixSeconds,
         enter: &mut impl FnMut(Step),
     ) -> Result<(), VerifyError> {
+        let members = &payload.members;
         enter(Step::Times);
         self.check_times(bound.key, members, now)?;
 
@@ -153,9 +148,9 @@ impl Inner {
         let table = self.replica.table();
         // Below the floor: the ring was swapped while this token was looked at.
         let swapped = |BelowFloor| VerifyError::UnknownKey;
-        let expected = Seal::compute(bound.ring, bound.key, table, scopes());
+        let expected = Seal::compute(bound.ring, bound.key, table, payload.scopes());
         if expected.map_err(swapped)? != members.seal {
-            let scope = self.last_bumped(bound, scopes()).map_err(swapped)?;
+            let scope = self.last_bumped(bound, payload.scopes()).map_err(swapped)?;
             return Err(VerifyError::Revoked { scope });
         }
 
@@ -178,9 +173,7 @@ impl Inner {
             return Err(VerifyError::Expired);
         }
         let latest = now.saturating_add(self.policy.leeway);
-        // No honest token says that its user authenticated after it was issued.
-        let authenticated_at = members.authenticated_at.unwrap_or(0);
-        if members.issued_at > latest || authenticated_at > members.issued_at {
+        if members.issued_at > latest {
             return Err(VerifyError::NotYetValid);
         }
         if members.expires_at.saturating_sub(members.issued_at) > key.longest_lifetime() {

@@ -11,6 +11,7 @@ pub struct StoreError(Cause);
 #[derive(Debug)]
 enum Cause {
     Gap { applied: u64, next: u64 },
+    Lost { applied: u64, acknowledged: u64 },
     Abandoned,
 }
 
@@ -18,6 +19,14 @@ impl StoreError {
     /// The event after position `applied` was found at `next`.
     pub(crate) fn gap(applied: u64, next: u64) -> Self {
         Self(Cause::Gap { applied, next })
+    }
+
+    /// The log ends at position `applied`, though the store acknowledged more.
+    pub(crate) fn lost(applied: u64, acknowledged: u64) -> Self {
+        Self(Cause::Lost {
+            applied,
+            acknowledged,
+        })
     }
 
     /// A commit was dropped without an outcome.
@@ -29,6 +38,7 @@ impl StoreError {
     pub fn label(&self) -> &'static str {
         match self.0 {
             Cause::Gap { .. } => "gap",
+            Cause::Lost { .. } => "lost",
             Cause::Abandoned => "abandoned",
         }
     }
@@ -41,6 +51,14 @@ impl fmt::Display for StoreError {
                 f,
                 "the epoch log does not go on behind position {applied}: its next event is at \
                  {next}; nothing is accepted or issued until the process is restarted"
+            ),
+            Cause::Lost {
+                applied,
+                acknowledged,
+            } => write!(
+                f,
+                "the store acknowledged position {acknowledged}, but its epoch log ends at \
+                 {applied}; nothing is accepted or issued until the process is restarted"
             ),
             Cause::Abandoned => f.write_str("the store dropped a commit without an answer"),
         }

@@ -43,8 +43,7 @@ pub enum VerifyError {
     WrongAudience,
     /// `exp` has come: the token has lived out its lifetime.
     Expired,
-    /// `iat` is further in the future than the policy's leeway, or `auth_time` is
-    /// after `iat`.
+    /// `iat` is further in the future than the policy's leeway.
     NotYetValid,
     /// The time from `iat` to `exp` exceeds what the ring key may sign.
     LifetimeTooLong,

@@ -49,8 +49,8 @@ impl Backend for MemoryStore {
     }
 
     fn commit(&self, changes: Vec<Change>, done: Completion) {
-        let first = self.log.lock().append(changes);
-        done(Ok(Committed { first }));
+        let committed = self.log.lock().append(changes);
+        done(Ok(committed));
     }
 
     fn events_after(&self, position: u64) -> Result<Vec<Event>, StoreError> {
@@ -59,15 +59,17 @@ impl Backend for MemoryStore {
 }
 
 impl Log {
-    /// The position of the first change.
-    fn append(&mut self, changes: Vec<Change>) -> u64 {
+    fn append(&mut self, changes: Vec<Change>) -> Committed {
         let first = self.last_position + 1;
         for change in changes {
             self.last_position += 1;
             let position = self.last_position;
             self.events.push_back(Event { position, change });
         }
-        first
+        Committed {
+            first,
+            last: self.last_position,
+        }
     }
 
     /// The one reader asks for what follows the events it has applied, so those

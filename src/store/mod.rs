@@ -19,10 +19,12 @@ pub(crate) mod sealed {
     /// Called once with a commit's outcome, from any thread.
     pub(crate) type Completion = Box<dyn FnOnce(Result<Committed, StoreError>) + Send>;
 
-    /// The positions that a commit's changes were given: consecutive, from `first`.
+    /// The positions that a commit's changes were given: consecutive, from `first`
+    /// to `last`.
     #[derive(Debug, Clone, Copy)]
     pub struct Committed {
         pub(crate) first: u64,
+        pub(crate) last: u64,
     }
 
     pub trait Backend: Send + Sync + 'static {

@@ -4,7 +4,7 @@ use std::{
 };
 
 use crate::{
-    Authority, Builder, RandomError, Scope,
+    Authority, AuthorityBuilder, RandomError, Scope,
     crypto::{HmacKey, Random, Secret},
 };
 
@@ -12,7 +12,7 @@ use crate::{
 /// epochs, and the ids of its tokens, in the order in which they are drawn.
 ///
 /// For reproducible vectors, as in SPEC.md. Such an authority protects nothing.
-pub fn known_secrets(builder: Builder, seed: [u8; 32]) -> Builder {
+pub fn known_secrets(builder: AuthorityBuilder, seed: [u8; 32]) -> AuthorityBuilder {
     builder.random(KnownRandom {
         key: HmacKey::new(&Secret::known(seed)),
         blocks: AtomicU64::new(0),

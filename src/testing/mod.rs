@@ -4,11 +4,9 @@
 //! what is here can make secrets known.
 
 mod clock;
-#[cfg(feature = "testing")]
 mod known;
 
 pub use self::clock::ManualClock;
-#[cfg(feature = "testing")]
 pub use self::known::{ExposedKey, ExposedSecrets, expose_epoch, expose_secrets, known_secrets};
 
 use crate::{Authority, BuildError, MemoryStore};

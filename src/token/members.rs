@@ -50,6 +50,9 @@ impl Members {
         scanner.literal(canonical::EXPIRES_AT)?;
         let expires_at = scanner.integer()?;
         let authenticated_at = scanner.optional(canonical::AUTHENTICATED_AT, Scanner::integer)?;
+        if authenticated_at > Some(issued_at) {
+            return None;
+        }
         scanner.literal(canonical::TOKEN_ID)?;
         let token_id = scanner.id()?;
         scanner.literal(canonical::SEAL)?;
@@ -273,6 +276,15 @@ mod tests {
         ] {
             assert_eq!(read(bad), None, "{bad:?}");
         }
+    }
+
+    #[test]
+    fn nobody_authenticates_after_the_token_was_issued() {
+        let with = |time: u64| {
+            read(&PAYLOAD.replace(r#""auth_time":0"#, &format!(r#""auth_time":{time}"#)))
+        };
+        assert!(with(10).is_some());
+        assert_eq!(with(11), None);
     }
 
     #[test]

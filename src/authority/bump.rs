@@ -1,12 +1,7 @@
-//! Bump and swap: what goes through the epoch log.
-
-use std::sync::Arc;
+//! A bump: what revokes the tokens of a scope.
 
 use super::Authority;
-use crate::{
-    BumpError, Epoch, Op, Scope, StoreError, SwapError, crypto::random_array, epoch_log::Change,
-    id::check_id, key_ring::NewRingKey,
-};
+use crate::{BumpError, Epoch, Op, Scope, crypto::random_array, epoch_log::Change, id::check_id};
 
 impl Authority {
     /// Revokes every token that carries `scope`, at once.
@@ -62,21 +57,6 @@ impl Authority {
         }
     }
 
-    /// Replaces the key ring at once: the emergency measure for a leaked signing
-    /// key. Every outstanding token is refused as
-    /// [`UnknownKey`](crate::VerifyError::UnknownKey) when the result is there.
-    ///
-    /// # Errors
-    ///
-    /// [`SwapError`] if the store failed. It is safe to swap again.
-    pub fn swap_key(&self) -> Op<Epoch, SwapError> {
-        let longest_lifetime = self.inner.policy.max_token_lifetime;
-        match NewRingKey::draw(&*self.inner.random, longest_lifetime) {
-            Ok(key) => self.commit(vec![Change::Swap(key)], |first| first),
-            Err(error) => Op::finished(Err(error.into())),
-        }
-    }
-
     fn bump_changes(&self, scopes: &[Scope]) -> Result<Vec<Change>, BumpError> {
         let ring = self.inner.replica.ring();
         let change = |scope: &Scope| {
@@ -90,32 +70,5 @@ impl Authority {
             })
         };
         scopes.iter().map(change).collect()
-    }
-
-    /// Commits `changes`, and finishes when they are in force here. `result` gets
-    /// the place of the first of them.
-    pub(super) fn commit<T, E>(
-        &self,
-        changes: Vec<Change>,
-        result: impl FnOnce(Epoch) -> T + Send + 'static,
-    ) -> Op<T, E>
-    where
-        T: Send + 'static,
-        E: From<StoreError> + Send + 'static,
-    {
-        let (op, completer) = Op::running();
-        let inner = Arc::clone(&self.inner);
-        let done = move |answer: Result<_, StoreError>| {
-            let applied = answer.and_then(|committed: crate::store::sealed::Committed| {
-                inner.replica.catch_up(&*inner.store)?;
-                Ok(Epoch {
-                    history: inner.replica.history(),
-                    position: committed.first,
-                })
-            });
-            completer.complete(applied.map(result).map_err(E::from));
-        };
-        self.inner.store.commit(changes, Box::new(done));
-        op
     }
 }
