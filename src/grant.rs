@@ -66,7 +66,7 @@ impl Grant {
         }
     }
 
-    /// Makes it a token of this session (`sid`), revocable with it.
+    /// Makes it a token of a session (`sid`), revocable with it.
     pub fn session(mut self, id: &SessionId) -> Self {
         self.session = Some(id.clone());
         self

@@ -18,7 +18,7 @@ pub(crate) const MAX_GROUPS: usize = 8;
 
 /// Names that an application may not give to claims of its own: the registered
 /// block, and `nbf` and `client_id`, which other readers would act upon.
-const REGISTERED: [&str; 12] = [
+pub(super) const REGISTERED: [&str; 12] = [
     "iss",
     "aud",
     "sub",
