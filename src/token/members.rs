@@ -9,7 +9,7 @@
 use memchr::memchr;
 
 use super::{
-    canonical,
+    base64url, canonical,
     scanner::{Scanner, Span},
 };
 use crate::{clock::UnixSeconds, seal::Seal};
@@ -84,6 +84,8 @@ impl Members {
 /// to the quote that opens the user id.
 pub(crate) struct Opening {
     text: String,
+    /// The encoding of as much of the text as fills whole groups of four characters.
+    encoded: String,
     issuer: Span,
     audience: Span,
 }
@@ -102,10 +104,27 @@ impl Opening {
         };
         let issuer = push(issuer, canonical::AUDIENCE);
         let audience = push(audience, canonical::USER);
+        let whole_groups = text.len() / 3 * 3;
+        let encoded = base64url::encode(text.as_bytes().get(..whole_groups).unwrap_or_default());
         Self {
             text,
+            encoded,
             issuer,
             audience,
+        }
+    }
+
+    /// Decodes a payload into `bytes`, which it must fill. A payload that begins
+    /// with the opening is decoded faster, not differently.
+    pub(super) fn decode(&self, segment: &[u8], bytes: &mut [u8]) -> Option<()> {
+        let known = base64url::decoded_length(self.encoded.len());
+        let rest = segment.strip_prefix(self.encoded.as_bytes());
+        match (rest, bytes.split_at_mut_checked(known)) {
+            (Some(rest), Some((beginning, end))) => {
+                beginning.copy_from_slice(self.text.as_bytes().get(..known)?);
+                base64url::decode_exact(rest, end)
+            }
+            _ => base64url::decode_exact(segment, bytes),
         }
     }
 }
