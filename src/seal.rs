@@ -109,7 +109,7 @@ fn encode_scope(
 ) {
     #[expect(
         clippy::expect_used,
-        reason = "an id is at most 255 bytes: see `check_id`"
+        reason = "at most 255 bytes: `check_id` saw a grant's, `quoted_id_length` a token's"
     )]
     let length = u16::try_from(id.len()).expect("an id is at most 255 bytes");
     let [high, low] = length.to_be_bytes();

@@ -182,14 +182,14 @@ impl Authority {
                  so this crate did not issue it. Find who signs with this key, then swap it."
                 .to_owned(),
             (Step::Freshness, _) => "This process could not follow the epoch log and cannot tell \
-                 what was revoked. See its logs; other processes may accept the token."
+                 what was revoked. Restart it; other processes may accept the token."
                 .to_owned(),
             (Step::Seal, VerifyError::UnknownKey) => "The key ring was swapped while the token \
                  was looked at. The client needs a new token."
                 .to_owned(),
             (Step::Seal, VerifyError::Revoked { scope: Some(scope) }) => format!(
-                "The token was ours, and its {} was bumped after it was issued. The client \
-                 must log in again.",
+                "Its {} was bumped, and the seal is not that of the new epoch: most likely the \
+                 token was issued before. The client must log in again.",
                 scope.kind()
             ),
             (Step::Seal, _) => "The signature is right, the seal is not, and none of the token's \

@@ -144,7 +144,7 @@ impl SignedPayload {
     pub(crate) fn str(&self, span: Span) -> &str {
         #[expect(
             clippy::expect_used,
-            reason = "`decode` checked it, and spans end at quotes"
+            reason = "`decode` checked the whole, and spans are cut at ASCII characters"
         )]
         std::str::from_utf8(self.bytes(span)).expect("payloads are UTF-8")
     }
