@@ -94,6 +94,7 @@ mod hook;
 mod id;
 mod key_ring;
 mod mark;
+mod master_secret;
 mod op;
 mod policy;
 mod replica;
@@ -108,16 +109,25 @@ mod store;
 pub mod testing;
 mod token;
 mod verified;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "until a store keeps wrapped secrets")
+)]
+mod wrapping;
 
 pub use self::{
     authority::{Authority, AuthorityBuilder, Explanation, Step},
     clock::{Clock, SystemClock},
     crypto::RandomError,
     epoch::Epoch,
-    error::{BuildError, BumpError, ClaimsError, IssueError, StoreError, SwapError, VerifyError},
+    error::{
+        BuildError, BumpError, ClaimsError, IssueError, MasterSecretError, StoreError, SwapError,
+        VerifyError,
+    },
     grant::Grant,
     id::IdError,
     mark::Mark,
+    master_secret::MasterSecret,
     op::Op,
     policy::Policy,
     scope::{Scope, ScopeKind},

@@ -4,6 +4,7 @@ mod build;
 mod change;
 mod claims;
 mod issue;
+mod master_secret;
 mod verify;
 
 pub use self::{
@@ -11,5 +12,6 @@ pub use self::{
     change::{BumpError, StoreError, SwapError},
     claims::ClaimsError,
     issue::IssueError,
+    master_secret::MasterSecretError,
     verify::VerifyError,
 };

@@ -5,6 +5,7 @@
 mod explaining;
 mod hostile;
 mod issuing;
+mod master_secret;
 mod policy;
 mod promises;
 mod races;

@@ -1,9 +1,17 @@
-//! All cryptography, and the only file that calls `ring`.
+//! All cryptography, and the only folder that calls `ring`.
+
+mod aead;
+mod hkdf;
 
 use std::{error, fmt};
 
 use ring::{hmac, rand::SecureRandom};
 use zeroize::Zeroizing;
+
+pub(crate) use self::{
+    aead::{AeadKey, NONCE_LENGTH},
+    hkdf::hkdf,
+};
 
 /// Secret bytes: wiped on drop, redacted in `Debug`.
 #[derive(Clone)]
@@ -152,7 +160,7 @@ impl error::Error for RandomError {}
 mod tests {
     use super::*;
 
-    fn unhex(hex: &str) -> Vec<u8> {
+    pub(in crate::crypto) fn unhex(hex: &str) -> Vec<u8> {
         (0..hex.len())
             .step_by(2)
             .map(|i| u8::from_str_radix(&hex[i..i + 2], 16).unwrap())
