@@ -1,21 +1,31 @@
-//! The wall clock, and the time that does not run backwards.
+//! The clocks, and the time that does not run backwards.
 
 use std::{
     sync::{
-        Arc,
+        Arc, LazyLock,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
+
+use crate::store::StoreTime;
 
 /// Where an [`Authority`](crate::Authority) reads the time.
 ///
 /// The [`SystemClock`] unless the builder is given another; tests use the manual
-/// clock of `epochkey::testing`. Called once for every token issued or verified,
+/// clock of `epochkey::testing`. Read once for every token issued or verified,
 /// so it must neither block nor panic.
 pub trait Clock: Send + Sync + 'static {
     /// The wall-clock time.
     fn now(&self) -> SystemTime;
+
+    /// How long ago some fixed moment was, by a clock that nobody sets: what tells the age of
+    /// news from a shared store when the wall clock is moved. The system's unless
+    /// implemented.
+    fn monotonic(&self) -> Duration {
+        static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+        START.elapsed()
+    }
 }
 
 /// The operating system's wall clock.
@@ -43,32 +53,84 @@ pub(crate) fn system_time(seconds: UnixSeconds) -> Option<SystemTime> {
     UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
 }
 
+/// One reading of the clocks.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Moment {
+    /// The time that does not run backwards.
+    pub(crate) now: UnixSeconds,
+    /// What the wall clock said.
+    pub(crate) wall: SystemTime,
+    /// What the monotonic clock said, if it is needed.
+    pub(crate) monotonic: Duration,
+}
+
+impl Moment {
+    /// The wall clock in the units of stores.
+    pub(crate) fn store_time(&self) -> StoreTime {
+        StoreTime::from_system_time(self.wall)
+    }
+}
+
 /// Time that does not run backwards, except to correct a step forward that was wrong.
 pub(crate) struct Timekeeper {
     clock: Arc<dyn Clock>,
     max_clock_skew: u64,
+    reads_monotonic: bool,
     latest: AtomicU64,
 }
 
 impl Timekeeper {
-    pub(crate) fn new(clock: Arc<dyn Clock>, max_clock_skew: u64) -> Self {
+    pub(crate) fn new(clock: Arc<dyn Clock>, max_clock_skew: u64, reads_monotonic: bool) -> Self {
         Self {
             clock,
             max_clock_skew,
+            reads_monotonic,
             latest: AtomicU64::new(0),
         }
     }
 
-    /// The wall clock, but not before an earlier answer. Earlier answers count
+    /// The clocks as a token is judged by them.
+    ///
+    /// Monotonic first: then a moment that is not before an exchange with the store by
+    /// the monotonic clock was read after it by the wall clock too.
+    pub(crate) fn moment(&self) -> Moment {
+        let monotonic = self.monotonic();
+        self.at(monotonic, self.clock.now())
+    }
+
+    /// The clocks as an exchange with the store is dated by them: the wall clock first.
+    pub(crate) fn sending(&self) -> Moment {
+        let wall = self.clock.now();
+        self.at(self.monotonic(), wall)
+    }
+
+    fn monotonic(&self) -> Duration {
+        match self.reads_monotonic {
+            true => self.clock.monotonic(),
+            false => Duration::ZERO,
+        }
+    }
+
+    /// The wall clock, but not before an earlier answer nor the newest event. These count
     /// for at most `max_clock_skew` above the wall clock: after one wrong step
     /// forward, fresh tokens would be refused until the clock got there again.
-    pub(crate) fn now(&self) -> UnixSeconds {
-        let wall = unix_seconds(self.clock.now());
+    fn at(&self, monotonic: Duration, wall: SystemTime) -> Moment {
+        let seconds = unix_seconds(wall);
         let latest = self.latest.load(Ordering::Relaxed);
-        if wall > latest {
-            self.latest.fetch_max(wall, Ordering::Relaxed);
+        if seconds > latest {
+            self.latest.fetch_max(seconds, Ordering::Relaxed);
         }
-        wall.max(latest.min(wall.saturating_add(self.max_clock_skew)))
+        Moment {
+            now: seconds.max(latest.min(seconds.saturating_add(self.max_clock_skew))),
+            wall,
+            monotonic,
+        }
+    }
+
+    /// An event was applied that the store dated so.
+    pub(crate) fn not_before(&self, event: StoreTime) {
+        let seconds = event.as_unix_millis() / 1000;
+        self.latest.fetch_max(seconds, Ordering::Relaxed);
     }
 }
 
@@ -79,31 +141,42 @@ mod tests {
 
     fn timekeeper(start: u64) -> (ManualClock, Timekeeper) {
         let clock = ManualClock::at_unix_seconds(start);
-        let timekeeper = Timekeeper::new(Arc::new(clock.clone()), 2);
+        let timekeeper = Timekeeper::new(Arc::new(clock.clone()), 2, false);
         (clock, timekeeper)
     }
 
     #[test]
     fn small_steps_back_are_not_seen() {
         let (clock, time) = timekeeper(1000);
-        assert_eq!(time.now(), 1000);
+        assert_eq!(time.moment().now, 1000);
         clock.rewind(Duration::from_secs(2));
-        assert_eq!(time.now(), 1000);
+        assert_eq!(time.moment().now, 1000);
         clock.advance(Duration::from_secs(1));
-        assert_eq!(time.now(), 1000);
+        assert_eq!(time.moment().now, 1000);
         clock.advance(Duration::from_secs(2));
-        assert_eq!(time.now(), 1001);
+        assert_eq!(time.moment().now, 1001);
     }
 
     #[test]
     fn a_wrong_step_forward_does_not_stay() {
         let (clock, time) = timekeeper(1000);
         clock.advance(Duration::from_secs(1_000_000));
-        assert_eq!(time.now(), 1_001_000);
+        assert_eq!(time.moment().now, 1_001_000);
         clock.rewind(Duration::from_secs(1_000_000));
-        assert_eq!(time.now(), 1002);
+        assert_eq!(time.moment().now, 1002);
         clock.advance(Duration::from_secs(10));
-        assert_eq!(time.now(), 1012);
+        assert_eq!(time.moment().now, 1012);
+    }
+
+    #[test]
+    fn time_is_not_before_the_newest_event_but_near_the_clock() {
+        let (_, time) = timekeeper(1000);
+        time.not_before(StoreTime::from_unix_millis(1_001_999));
+        assert_eq!(time.moment().now, 1001);
+        time.not_before(StoreTime::from_unix_millis(5_000_000));
+        assert_eq!(time.moment().now, 1002);
+        time.not_before(StoreTime::from_unix_millis(0));
+        assert_eq!(time.moment().now, 1002);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{history::HistoryId, seal::CONTRIBUTION_LENGTH};
+use crate::{seal::CONTRIBUTION_LENGTH, store::Place};
 
 /// The epoch that a bump started, or a swap, which starts one for everybody: a place
 /// in the epoch log.
@@ -11,21 +11,18 @@ use crate::{history::HistoryId, seal::CONTRIBUTION_LENGTH};
 /// [`swap_key`](crate::Authority::swap_key) returns one, it is in force in this
 /// process. Its secret never leaves the crate.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Epoch {
-    pub(crate) history: HistoryId,
-    pub(crate) position: u64,
-}
+pub struct Epoch(pub(crate) Place);
 
 impl Epoch {
     /// The position in the epoch log: 1, 2, 3 … in the order in which things happened.
     pub fn position(&self) -> u64 {
-        self.position
+        self.0.position
     }
 }
 
 impl fmt::Debug for Epoch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Epoch({} of {:?})", self.position, self.history)
+        write!(f, "Epoch({} of {})", self.0.position, self.0.history)
     }
 }
 

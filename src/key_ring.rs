@@ -1,43 +1,76 @@
 //! The immutable set of live ring keys, swapped whole.
 
+use std::sync::Arc;
+
 use crate::{
-    crypto::{HmacKey, Random, RandomError, Secret},
-    epoch_table::TableKey,
-    ring_key::{KeyId, NewRingKey, RingKey},
+    Mark,
+    clock::UnixSeconds,
+    crypto::HmacKey,
+    epoch_table::{EpochTable, TableKey},
+    history_secrets::HistorySecrets,
+    ring_key::RingKey,
+    store::{HistoryId, KeyId},
 };
 
-/// An immutable snapshot of the live ring keys, with the secrets that go with them.
-#[derive(Debug)]
+/// An immutable snapshot of the live ring keys, with all that goes with them: a
+/// history's secrets and its epoch table. Whoever holds one sees a ring and a table
+/// that fit together.
+#[derive(Debug, Clone)]
 pub(crate) struct KeyRing {
-    /// In the order of their positions.
+    history: HistoryId,
+    secrets: HistorySecrets,
+    /// In the order of their positions; never empty.
     keys: Vec<RingKey>,
-    seal_key: HmacKey,
-    table_key: TableKey,
+    table: Arc<EpochTable>,
 }
 
 impl KeyRing {
-    /// A ring without keys: nothing verifies, nothing issues.
-    pub(crate) fn without_keys(random: &dyn Random) -> Result<Self, RandomError> {
-        Ok(Self {
-            keys: Vec::new(),
-            seal_key: HmacKey::new(&Secret::draw(random)?),
-            table_key: TableKey::draw(random)?,
+    /// The ring of a history with these keys, in the order of their positions.
+    ///
+    /// `None` without keys: there is no state without an issuing key.
+    pub(crate) fn new(
+        history: HistoryId,
+        secrets: HistorySecrets,
+        keys: Vec<RingKey>,
+        table: EpochTable,
+    ) -> Option<Self> {
+        let in_order = keys.is_sorted_by(|a, b| a.position() < b.position());
+        (in_order && !keys.is_empty()).then(|| Self {
+            history,
+            secrets,
+            keys,
+            table: Arc::new(table),
         })
     }
 
-    /// The ring after a swap: `key` alone, introduced at `position`.
-    pub(crate) fn swapped(&self, key: &NewRingKey, position: u64) -> Self {
-        debug_assert!(
-            self.keys
-                .iter()
-                .all(|old| old.position() < position && old.id() != key.id()),
-            "a gone key never returns"
-        );
+    /// The ring after a key was introduced.
+    pub(crate) fn with(&self, key: RingKey) -> Self {
+        let mut ring = self.clone();
+        ring.keys.push(key);
+        ring
+    }
+
+    /// The ring after a swap: `key` alone.
+    pub(crate) fn swapped(&self, key: RingKey) -> Self {
         Self {
-            keys: vec![RingKey::introduced(key, position)],
-            seal_key: self.seal_key.clone(),
-            table_key: self.table_key.clone(),
+            keys: vec![key],
+            ..self.clone()
         }
+    }
+
+    /// The ring without its oldest key, if that is `key` and not the only one.
+    pub(crate) fn without(&self, key: KeyId) -> Option<Self> {
+        match &*self.keys {
+            [oldest, rest @ ..] if oldest.id() == key && !rest.is_empty() => Some(Self {
+                keys: rest.to_vec(),
+                ..self.clone()
+            }),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn history(&self) -> HistoryId {
+        self.history
     }
 
     /// The live key whose tokens begin with this encoded header.
@@ -51,69 +84,146 @@ impl KeyRing {
         self.keys.iter().find(|key| key.id() == id)
     }
 
-    /// The key that signs new tokens. Only a ring without keys has none.
-    pub(crate) fn issuing_key(&self) -> Option<&RingKey> {
-        self.keys.last()
+    /// The key that signs new tokens: the newest that is not only announced, or the
+    /// oldest if the clock says that none is.
+    pub(crate) fn issuing_key(&self, now: UnixSeconds) -> Option<&RingKey> {
+        let mut newest_first = self.keys.iter().rev();
+        newest_first
+            .find(|key| key.issues_from() <= now)
+            .or(self.keys.first())
     }
 
+    /// When the key at `index` stops issuing: when any newer one begins to.
+    pub(crate) fn stops_issuing(&self, index: usize) -> Option<UnixSeconds> {
+        let newer = self.keys.iter().skip(index + 1);
+        newer.map(RingKey::issues_from).min()
+    }
+
+    /// The live keys in the order of their positions.
     pub(crate) fn keys(&self) -> &[RingKey] {
         &self.keys
     }
 
     /// The lowest position of a live key: what was bumped before it concerns no token.
-    pub(crate) fn lowest_position(&self) -> Option<u64> {
-        self.keys.first().map(RingKey::position)
+    pub(crate) fn lowest_position(&self) -> u64 {
+        self.keys.first().map_or(0, RingKey::position)
     }
 
     pub(crate) fn seal_key(&self) -> &HmacKey {
-        &self.seal_key
+        &self.secrets.seal_key
     }
 
     pub(crate) fn table_key(&self) -> &TableKey {
-        &self.table_key
+        &self.secrets.table_key
+    }
+
+    /// The epochs of all scopes that were bumped since the oldest live key.
+    pub(crate) fn table(&self) -> &EpochTable {
+        &self.table
+    }
+
+    /// This moment in the epoch log.
+    pub(crate) fn mark(&self) -> Mark {
+        Mark {
+            history: self.history,
+            position: self.table.applied(),
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
-    use crate::{crypto::SystemRandom, token::base64url};
+    use crate::{
+        MasterSecret, crypto::SystemRandom, history_secrets::NewHistorySecrets,
+        ring_key::NewRingKey, store::StoreTime, wrapping::WrappingKeys,
+    };
+
+    pub(crate) fn ring_key(position: u64, introduced_at: u64, announce_for: u64) -> RingKey {
+        let wrapping = WrappingKeys::new(&MasterSecret::generate().unwrap(), &[]);
+        let new = NewRingKey::draw(&SystemRandom, 900, announce_for).unwrap();
+        let sealed = new.seal(&wrapping, &SystemRandom).unwrap();
+        let time = StoreTime::from_unix_millis(introduced_at * 1000);
+        sealed.introduced(position, time, &wrapping).unwrap()
+    }
+
+    fn ring(keys: Vec<RingKey>) -> Option<KeyRing> {
+        let history = HistoryId::draw(&SystemRandom).unwrap();
+        let secrets = NewHistorySecrets::draw(&SystemRandom).unwrap().into();
+        KeyRing::new(history, secrets, keys, EpochTable::new(0, 0))
+    }
 
     #[test]
-    fn a_swap_leaves_one_key_and_its_header_says_what_it_is() {
-        let empty = KeyRing::without_keys(&SystemRandom).unwrap();
-        assert!(empty.issuing_key().is_none());
-        let first = NewRingKey::draw(&SystemRandom, 900).unwrap();
-        let second = NewRingKey::draw(&SystemRandom, 900).unwrap();
-        let ring = empty.swapped(&first, 1).swapped(&second, 5);
+    fn there_is_no_ring_without_keys_or_out_of_order() {
+        assert!(ring(vec![]).is_none());
+        assert!(ring(vec![ring_key(2, 0, 0), ring_key(2, 0, 0)]).is_none());
+        assert!(ring(vec![ring_key(2, 0, 0), ring_key(1, 0, 0)]).is_none());
+        let one = ring(vec![ring_key(1, 0, 0)]).unwrap();
+        assert!(one.without(one.keys()[0].id()).is_none(), "the last stays");
+    }
 
-        assert!(ring.key(first.id()).is_none());
-        let key = ring.issuing_key().unwrap();
-        assert_eq!((key.id(), key.position()), (second.id(), 5));
-        assert_eq!(ring.lowest_position(), Some(5));
-        let header = format!(
-            r#"{{"alg":"HS256","kid":"{}","typ":"at+jwt"}}"#,
-            second.id()
-        );
-        let encoded = base64url::encode(header.as_bytes());
-        assert_eq!(
-            ring.key_of_header(encoded.as_bytes()).map(RingKey::id),
-            Some(second.id())
-        );
-        assert!(ring.key_of_header(&encoded.as_bytes()[1..]).is_none());
+    #[test]
+    fn keys_issue_in_turn_and_the_oldest_when_the_clock_lies() {
+        let keys = vec![
+            ring_key(1, 100, 0),
+            ring_key(4, 200, 14),
+            ring_key(9, 205, 14),
+        ];
+        let ids: Vec<_> = keys.iter().map(RingKey::id).collect();
+        let ring = ring(keys).unwrap();
+        let issuing = |now| ring.issuing_key(now).map(RingKey::id).unwrap();
+        for (now, index) in [(0, 0), (100, 0), (213, 0), (214, 1), (218, 1), (219, 2)] {
+            assert_eq!(issuing(now), ids[index], "at {now}");
+        }
+        assert_eq!(ring.stops_issuing(0), Some(214));
+        assert_eq!(ring.stops_issuing(1), Some(219));
+        assert_eq!(ring.stops_issuing(2), None);
+    }
+
+    /// A key that a wrong clock announced for next month does not hold up the others.
+    #[test]
+    fn a_key_dated_in_the_future_does_not_block() {
+        let keys = vec![
+            ring_key(1, 0, 0),
+            ring_key(2, 1_000_000, 14),
+            ring_key(3, 50, 14),
+        ];
+        let (first, last) = (keys[0].id(), keys[2].id());
+        let ring = ring(keys).unwrap();
+        assert_eq!(ring.issuing_key(60).unwrap().id(), first);
+        assert_eq!(ring.issuing_key(64).unwrap().id(), last);
+        assert_eq!(ring.stops_issuing(0), Some(64));
+        let ring = ring.without(first).unwrap();
+        assert!(ring.without(last).is_none(), "oldest first");
+        assert_eq!(ring.lowest_position(), 2);
+    }
+
+    #[test]
+    fn a_swap_leaves_one_key() {
+        let keys = vec![ring_key(1, 0, 0), ring_key(2, 0, 0)];
+        let before = ring(keys.clone()).unwrap();
+        let ring = before.swapped(ring_key(5, 0, 0));
+        assert_eq!((ring.keys().len(), ring.lowest_position()), (1, 5));
+        for key in keys {
+            assert!(ring.key(key.id()).is_none());
+            assert!(ring.key_of_header(key.header().as_bytes()).is_none());
+        }
+        let key = &ring.keys()[0];
+        let found = ring.key_of_header(key.header().as_bytes());
+        assert_eq!(found.map(RingKey::id), Some(key.id()));
+        assert!(ring.key_of_header(&key.header().as_bytes()[1..]).is_none());
     }
 
     #[test]
     fn debug_is_redacted() {
-        let key = NewRingKey::draw(&SystemRandom, 900).unwrap();
-        let ring = KeyRing::without_keys(&SystemRandom)
-            .unwrap()
-            .swapped(&key, 1);
-        let text = format!("{ring:?}");
+        let text = format!("{:?}", ring(vec![ring_key(1, 0, 0)]));
         let bare = text
             .replace("HmacKey(redacted)", "")
             .replace("Secret(redacted)", "");
-        assert_eq!(text.matches("redacted").count(), 3, "{text}");
-        assert!(!bare.contains("secret"), "{text}");
+        assert_eq!(text.matches("redacted").count(), 4, "{text}");
+        assert!(
+            !bare.to_lowercase().contains("secret(") && !bare.contains("seal_key: ["),
+            "{text}"
+        );
     }
 }

@@ -83,18 +83,20 @@
 
 mod authority;
 mod clock;
+mod counters;
 mod crypto;
 mod epoch;
 mod epoch_log;
 mod epoch_table;
 mod error;
 mod grant;
-mod history;
+mod history_secrets;
 mod hook;
 mod id;
 mod key_ring;
 mod mark;
 mod master_secret;
+mod observer;
 mod op;
 mod policy;
 mod replica;
@@ -103,16 +105,12 @@ mod scope;
 mod seal;
 mod session_id;
 mod stats;
-mod store;
+pub mod store;
 #[cfg(feature = "testing")]
 #[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
 pub mod testing;
 mod token;
 mod verified;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "until a store keeps wrapped secrets")
-)]
 mod wrapping;
 
 pub use self::{
@@ -121,18 +119,19 @@ pub use self::{
     crypto::RandomError,
     epoch::Epoch,
     error::{
-        BuildError, BumpError, ClaimsError, IssueError, MasterSecretError, StoreError, SwapError,
-        VerifyError,
+        BuildError, BumpError, ClaimsError, IssueError, MasterSecretError, RotateError, StoreError,
+        SwapError, VerifyError,
     },
     grant::Grant,
     id::IdError,
     mark::Mark,
     master_secret::MasterSecret,
+    observer::Observer,
     op::Op,
     policy::Policy,
     scope::{Scope, ScopeKind},
     session_id::SessionId,
-    stats::Stats,
+    stats::{Refused, Stats},
     store::{MemoryStore, Store},
     token::Token,
     verified::Verified,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::history::HistoryId;
+use crate::store::HistoryId;
 
 /// A moment in the epoch log, taken with [`Authority::mark`](crate::Authority::mark)
 /// before facts are read that a token will vouch for.
@@ -18,6 +18,6 @@ pub struct Mark {
 
 impl fmt::Debug for Mark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Mark({} of {:?})", self.position, self.history)
+        write!(f, "Mark({} of {})", self.position, self.history)
     }
 }

@@ -6,12 +6,16 @@ use crate::{BuildError, id::check_id};
 
 const DEFAULT_TOKEN_LIFETIME: Duration = Duration::from_secs(900);
 const DEFAULT_MAX_CLOCK_SKEW: Duration = Duration::from_secs(2);
+const DEFAULT_MAX_STALENESS: Duration = Duration::from_secs(10);
+const DEFAULT_ROTATE_EVERY: Duration = Duration::from_secs(24 * 3600);
 const DEFAULT_MAX_TOKEN_LENGTH: usize = 8 * 1024;
 
 /// The shortest limit that leaves room for a session's token whatever the ids.
 const LEAST_MAX_TOKEN_LENGTH: usize = 2 * 1024;
 /// Places in a token are kept in 16 bits.
 const GREATEST_MAX_TOKEN_LENGTH: usize = 65_535;
+/// Every verify looks through the live ring keys.
+const MOST_SCHEDULED_KEYS: u64 = 16;
 /// Keeps every sum of times far away from overflow.
 const GREATEST_DURATION: Duration = Duration::from_secs(u32::MAX as u64);
 
@@ -41,6 +45,9 @@ pub struct Policy {
     accepted_audiences: Vec<String>,
     max_token_length: usize,
     max_authentication_age: Option<Duration>,
+    max_staleness: Duration,
+    rotate_every: Option<Duration>,
+    announce_for: Option<Duration>,
 }
 
 impl Default for Policy {
@@ -53,6 +60,9 @@ impl Default for Policy {
             accepted_audiences: Vec::new(),
             max_token_length: DEFAULT_MAX_TOKEN_LENGTH,
             max_authentication_age: None,
+            max_staleness: DEFAULT_MAX_STALENESS,
+            rotate_every: Some(DEFAULT_ROTATE_EVERY),
+            announce_for: None,
         }
     }
 }
@@ -115,6 +125,46 @@ impl Policy {
     }
 }
 
+/// How replicas of a shared store stay together. Give all of them the same.
+impl Policy {
+    /// How old the news of a [shared](crate::store::Reach::Shared) store may be before
+    /// everything is refused as [`StaleEpochs`](crate::VerifyError::StaleEpochs): the
+    /// longest time that another replica's bump can take to be in force here. 10
+    /// seconds by default; at least 2.
+    pub fn max_staleness(mut self, staleness: Duration) -> Self {
+        self.max_staleness = staleness;
+        self
+    }
+
+    /// How often a new ring key is brought in, in stages, so that nobody notices. Every
+    /// 24 hours by default.
+    ///
+    /// The epoch table holds the scopes that were bumped since the oldest live key came
+    /// in, so this bounds its size: for about one `rotate_every`, one token lifetime and
+    /// one `announce_for`.
+    pub fn rotate_every(mut self, interval: Duration) -> Self {
+        self.rotate_every = Some(interval);
+        self
+    }
+
+    /// Brings in no ring key on schedule: only
+    /// [`Authority::rotate_key`](crate::Authority::rotate_key) does. The epoch table grows
+    /// until then.
+    pub fn rotate_by_hand(mut self) -> Self {
+        self.rotate_every = None;
+        self
+    }
+
+    /// How long a new ring key is known before it signs, so that no replica meets a
+    /// token it cannot verify. At least, and by default, the
+    /// [`max_staleness`](Self::max_staleness) and twice the
+    /// [`max_clock_skew`](Self::max_clock_skew).
+    pub fn announce_for(mut self, time: Duration) -> Self {
+        self.announce_for = Some(time);
+        self
+    }
+}
+
 /// A policy that was found to make sense, in the units that tokens use.
 #[derive(Debug)]
 pub(crate) struct CheckedPolicy {
@@ -125,12 +175,16 @@ pub(crate) struct CheckedPolicy {
     pub(crate) accepted_audiences: Vec<String>,
     pub(crate) max_token_length: usize,
     pub(crate) max_authentication_age: Option<u64>,
+    pub(crate) max_staleness: u64,
+    pub(crate) rotate_every: Option<u64>,
+    pub(crate) announce_for: u64,
 }
 
 impl Policy {
     pub(crate) fn check(self) -> Result<CheckedPolicy, BuildError> {
         let max_token_lifetime = self.max_token_lifetime.unwrap_or(self.token_lifetime);
         let max_clock_skew = whole_seconds("max_clock_skew", self.max_clock_skew)?;
+        let max_staleness = whole_seconds("max_staleness", self.max_staleness)?;
         let checked = CheckedPolicy {
             token_lifetime: whole_seconds("token_lifetime", self.token_lifetime)?,
             max_token_lifetime: whole_seconds("max_token_lifetime", max_token_lifetime)?,
@@ -145,14 +199,24 @@ impl Policy {
                 Some(age) => Some(whole_seconds("max_authentication_age", age)?),
                 None => None,
             },
+            max_staleness,
+            rotate_every: match self.rotate_every {
+                Some(interval) => Some(whole_seconds("rotate_every", interval)?),
+                None => None,
+            },
+            announce_for: match self.announce_for {
+                Some(time) => whole_seconds("announce_for", time)?,
+                None => max_staleness + 2 * max_clock_skew,
+            },
         };
-        checked.check_together()?;
+        checked.check_tokens()?;
+        checked.check_replicas()?;
         Ok(checked)
     }
 }
 
 impl CheckedPolicy {
-    fn check_together(&self) -> Result<(), BuildError> {
+    fn check_tokens(&self) -> Result<(), BuildError> {
         for audience in &self.accepted_audiences {
             check_id(audience).map_err(BuildError::InvalidAudience)?;
         }
@@ -187,6 +251,56 @@ impl CheckedPolicy {
             ));
         }
         Ok(())
+    }
+}
+
+/// What replicas have agreed on.
+impl CheckedPolicy {
+    fn check_replicas(&self) -> Result<(), BuildError> {
+        if self.max_staleness < 2 {
+            return Err(invalid(
+                "max_staleness",
+                "is below 2 seconds, and news is fetched once a second; raise it",
+            ));
+        }
+        if self.announce_for < self.max_staleness + 2 * self.max_clock_skew {
+            return Err(invalid(
+                "announce_for",
+                "is less than `max_staleness` and twice `max_clock_skew` together, so a replica \
+                 could meet a token of a key it does not know; raise it",
+            ));
+        }
+        let Some(rotate_every) = self.rotate_every else {
+            return Ok(());
+        };
+        if rotate_every < self.announce_for {
+            return Err(invalid(
+                "rotate_every",
+                "is less than `announce_for`; raise it",
+            ));
+        }
+        if self.retire_after(self.max_token_lifetime) / rotate_every > MOST_SCHEDULED_KEYS {
+            return Err(invalid(
+                "rotate_every",
+                "is so short beside `max_token_lifetime` that more than 16 ring keys would be \
+                 live; raise it, or lower the lifetime",
+            ));
+        }
+        Ok(())
+    }
+
+    /// How many seconds after it stopped issuing a ring key may go, whose tokens live
+    /// for up to `longest_lifetime`. Later is always safe.
+    pub(crate) fn retire_after(&self, longest_lifetime: u64) -> u64 {
+        longest_lifetime + self.leeway + self.max_staleness + 2 * self.max_clock_skew
+    }
+
+    pub(crate) fn max_staleness(&self) -> Duration {
+        Duration::from_secs(self.max_staleness)
+    }
+
+    pub(crate) fn max_clock_skew(&self) -> Duration {
+        Duration::from_secs(self.max_clock_skew)
     }
 }
 
@@ -227,6 +341,9 @@ mod tests {
         );
         assert_eq!((policy.max_clock_skew, policy.leeway), (2, 4));
         assert_eq!(policy.max_token_length, 8192);
+        assert_eq!((policy.max_staleness, policy.announce_for), (10, 14));
+        assert_eq!(policy.rotate_every, Some(86_400));
+        assert_eq!(policy.retire_after(900), 900 + 4 + 10 + 4);
         let policy = Policy::default()
             .token_lifetime(secs(60))
             .max_clock_skew(secs(5));
@@ -268,6 +385,11 @@ mod tests {
             setting(policy().max_token_length(65_536)),
             "max_token_length"
         );
+        assert_eq!(setting(policy().max_staleness(secs(1))), "max_staleness");
+        assert_eq!(setting(policy().announce_for(secs(13))), "announce_for");
+        assert_eq!(setting(policy().rotate_every(secs(13))), "rotate_every");
+        assert_eq!(setting(policy().rotate_every(secs(50))), "rotate_every");
+        assert!(policy().rotate_every(secs(60)).check().is_ok());
         let audience = policy().accept_audience("").check();
         assert!(matches!(audience, Err(BuildError::InvalidAudience(_))));
     }

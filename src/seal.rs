@@ -3,12 +3,8 @@
 use subtle::ConstantTimeEq;
 
 use crate::{
-    crypto::HmacMessage,
-    epoch_table::{BelowFloor, EpochTable},
-    key_ring::KeyRing,
-    ring_key::RingKey,
-    scope::ScopeRef,
-    token::base64url,
+    crypto::HmacMessage, epoch_table::BelowFloor, key_ring::KeyRing, ring_key::RingKey,
+    scope::ScopeRef, token::base64url,
 };
 
 /// The length of a seal in bytes.
@@ -40,14 +36,13 @@ impl Seal {
     pub(crate) fn compute<'a>(
         ring: &KeyRing,
         key: &RingKey,
-        table: &EpochTable,
         scopes: impl Iterator<Item = ScopeRef<'a>>,
     ) -> Result<Self, BelowFloor> {
         let mut message = ring.seal_key().begin();
         message.part(key.introduction_nonce());
         for scope in scopes {
             let tag = ring.table_key().tag(scope.kind, scope.id);
-            let contribution = match table.bumped_after(tag, key.position())? {
+            let contribution = match ring.table().bumped_after(tag, key.position())? {
                 Some(epoch) => epoch.secret,
                 None => NOT_BUMPED,
             };

@@ -1,9 +1,10 @@
-//! What an authority holds.
+//! What an authority holds and has done.
 
-use crate::replica::Replica;
+use crate::{VerifyError, counters::Counters, replica::Replica};
 
-/// What an [`Authority`](crate::Authority) holds at one moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What an [`Authority`](crate::Authority) holds at one moment, and what it has done
+/// since it was opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
     /// The position of the last event of the epoch log that is in force here.
@@ -15,19 +16,44 @@ pub struct Stats {
     /// How many scopes the epoch table holds: those bumped since the floor. It
     /// takes 40 bytes for each.
     pub epochs: usize,
-    /// Whether the epoch log could not be followed, so that nothing is accepted or issued.
+    /// Whether there is no fresh news of the store, so that nothing is accepted or issued.
     pub stale: bool,
+    /// How many tokens were verified and found good.
+    pub verified: u64,
+    /// How many tokens were issued.
+    pub issued: u64,
+    /// How many tokens `verify` and `recheck` refused.
+    pub refused: Refused,
+}
+
+/// How many tokens were refused, by the reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refused([u64; VerifyError::KINDS]);
+
+impl Refused {
+    /// All of them together.
+    pub fn total(&self) -> u64 {
+        self.0.iter().sum()
+    }
+
+    /// Each reason's [label](VerifyError::label) with its count.
+    pub fn by_label(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        VerifyError::LABELS.into_iter().zip(self.0)
+    }
 }
 
 impl Stats {
-    pub(crate) fn of(replica: &Replica) -> Self {
+    pub(crate) fn of(replica: &Replica, counters: &Counters) -> Self {
         let ring = replica.ring();
         Self {
-            position: replica.applied(),
-            floor: ring.lowest_position().unwrap_or(0),
+            position: ring.table().applied(),
+            floor: ring.lowest_position(),
             ring_keys: ring.keys().len(),
-            epochs: replica.table().len(),
-            stale: replica.is_stale(),
+            epochs: ring.table().len(),
+            stale: !replica.is_fresh(replica.source().time.moment()),
+            verified: counters.total_verified(),
+            issued: counters.total_issued(),
+            refused: Refused(counters.total_refused()),
         }
     }
 }

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use crate::{
     ClaimsError, SessionId,
     clock::{UnixSeconds, system_time},
-    ring_key::KeyId,
+    store::KeyId,
     token::{Members, SignedPayload},
 };
 

@@ -1,16 +1,19 @@
 use std::{sync::Arc, time::Duration};
 
-use super::{Authority, Inner};
+use parking_lot::Mutex;
+
+use super::{Authority, Inner, background::Running, maintain::Tidied};
 use crate::{
-    BuildError, Clock, Policy, Store, SwapError, SystemClock,
+    BuildError, Clock, MasterSecret, Observer, Policy, Store, SystemClock,
     clock::Timekeeper,
+    counters::Counters,
     crypto::{Random, SystemRandom},
-    history::HistoryId,
     id::check_id,
-    key_ring::KeyRing,
-    replica::Replica,
-    store::sealed::Backend,
+    observer::NoObserver,
+    replica::{Replica, Source},
+    store::{Reach, ReplicaId},
     token::Opening,
+    wrapping::WrappingKeys,
 };
 
 /// Settings of an [`Authority`] to be; see [`Authority::builder`].
@@ -19,8 +22,12 @@ pub struct AuthorityBuilder {
     issuer: String,
     audience: String,
     policy: Policy,
+    master_secret: Option<MasterSecret>,
+    previous_master_secrets: Vec<MasterSecret>,
     clock: Arc<dyn Clock>,
+    observer: Arc<dyn Observer>,
     random: Arc<dyn Random>,
+    by_hand: bool,
 }
 
 impl AuthorityBuilder {
@@ -29,9 +36,33 @@ impl AuthorityBuilder {
             issuer,
             audience,
             policy: Policy::default(),
+            master_secret: None,
+            previous_master_secrets: Vec::new(),
             clock: Arc::new(SystemClock),
+            observer: Arc::new(NoObserver),
             random: Arc::new(SystemRandom),
+            by_hand: false,
         }
+    }
+
+    /// Wraps the secrets that the store keeps with `secret`. Every store needs one but
+    /// [`MemoryStore`](crate::MemoryStore); all replicas of a store need the same.
+    pub fn master_secret(mut self, secret: MasterSecret) -> Self {
+        self.master_secret = Some(secret);
+        self
+    }
+
+    /// Unwraps with `secret` too, while the master secret is being changed; see
+    /// [`Authority::rewrap_secrets`]. May be called several times.
+    pub fn previous_master_secret(mut self, secret: MasterSecret) -> Self {
+        self.previous_master_secrets.push(secret);
+        self
+    }
+
+    /// Tells `observer` what happens.
+    pub fn observer(mut self, observer: impl Observer) -> Self {
+        self.observer = Arc::new(observer);
+        self
     }
 
     /// Replaces the whole policy, which is [`Policy::default`] otherwise, and with it
@@ -59,38 +90,60 @@ impl AuthorityBuilder {
         self
     }
 
-    /// Opens the authority on a store: brings in its first ring key.
+    #[cfg(feature = "testing")]
+    pub(crate) fn by_hand(mut self) -> Self {
+        self.by_hand = true;
+        self
+    }
+
+    /// Opens the authority on a store: loads its state, or begins it if the store is
+    /// empty, and starts the thread that follows it.
     ///
-    /// Blocks until the store has answered.
+    /// Blocks until the store has answered. The thread ends when the last clone of the
+    /// authority and the last of its operations are gone.
     ///
     /// # Errors
     ///
     /// [`BuildError`] if the issuer or an audience is not a valid id, a setting of
-    /// the policy makes no sense, or the store cannot be used.
+    /// the policy makes no sense, the master secret is missing or not the one that the
+    /// store's secrets are wrapped with, or the store cannot be used. Nothing is put in
+    /// place of what the store holds.
     pub fn open(self, store: impl Store) -> Result<Authority, BuildError> {
         check_id(&self.issuer).map_err(BuildError::InvalidIssuer)?;
         check_id(&self.audience).map_err(BuildError::InvalidAudience)?;
-        let policy = self.policy.check()?;
-        let store: Arc<dyn Backend> = Arc::new(store);
-        let random = self.random;
-        let history = store.history(HistoryId::draw(&*random)?);
-        let authority = Authority {
-            inner: Arc::new(Inner {
-                opening: Opening::new(&self.issuer, &self.audience),
-                issuer: self.issuer,
-                audience: self.audience,
-                time: Timekeeper::new(self.clock, policy.max_clock_skew),
-                policy,
-                replica: Replica::new(history, KeyRing::without_keys(&*random)?),
-                random,
-                store,
-            }),
+        let policy = Arc::new(self.policy.check()?);
+        let store: Arc<dyn Store> = Arc::new(store);
+        let master_secret = match (self.master_secret, store.reach()) {
+            (Some(secret), _) => secret,
+            // Nobody else ever sees what it wraps.
+            (None, Reach::Memory) => MasterSecret::generate()?,
+            (None, Reach::Embedded | Reach::Shared) => return Err(BuildError::NoMasterSecret),
         };
-        authority.swap_key().wait().map_err(|error| match error {
-            SwapError::Random(error) => BuildError::Random(error),
-            SwapError::Store(error) => BuildError::Store(error),
-        })?;
-        Ok(authority)
+        let reads_monotonic = store.reach() == Reach::Shared;
+        let source = Source {
+            id: ReplicaId::draw(&*self.random)?,
+            store,
+            wrapping: WrappingKeys::new(&master_secret, &self.previous_master_secrets),
+            random: self.random,
+            time: Timekeeper::new(self.clock, policy.max_clock_skew, reads_monotonic),
+            policy: Arc::clone(&policy),
+        };
+        let inner = Arc::new(Inner {
+            opening: Opening::new(&self.issuer, &self.audience),
+            issuer: self.issuer,
+            audience: self.audience,
+            policy,
+            counters: Counters::new(),
+            replica: Arc::new(Replica::open(source, self.observer)?),
+            changing_keys: Mutex::new(false),
+            tidied: Mutex::new(Tidied::default()),
+        });
+        let running = match self.by_hand {
+            true => Running::without_thread(&inner),
+            false => Running::start(&inner).map_err(BuildError::Thread)?,
+        };
+        let running = Arc::new(running);
+        Ok(Authority { inner, running })
     }
 }
 

@@ -1,7 +1,10 @@
 //! A bump: what revokes the tokens of a scope.
 
 use super::Authority;
-use crate::{BumpError, Epoch, Op, Scope, crypto::random_array, epoch_log::Change, id::check_id};
+use crate::{
+    BumpError, Epoch, Op, Scope, crypto::random_array, epoch_log::Change, id::check_id,
+    key_ring::KeyRing, replica::Changes,
+};
 
 impl Authority {
     /// Revokes every token that carries `scope`, at once.
@@ -24,8 +27,8 @@ impl Authority {
     ///
     /// [`BumpError`]: the scope's id is invalid, or the store failed. It is safe to bump again.
     pub fn bump(&self, scope: Scope) -> Op<Epoch, BumpError> {
-        match self.bump_changes(&[scope]) {
-            Ok(changes) => self.commit(changes, |first| first),
+        match self.bumps(&[scope]) {
+            Ok(changes) => self.commit(changes, |first, _| first),
             Err(error) => Op::finished(Err(error)),
         }
     }
@@ -44,31 +47,36 @@ impl Authority {
     /// [`BumpError`]: a scope's id is invalid, or the store failed. It is safe to bump again.
     pub fn bump_many(&self, scopes: impl IntoIterator<Item = Scope>) -> Op<Vec<Epoch>, BumpError> {
         let scopes: Vec<_> = scopes.into_iter().collect();
-        let count = scopes.len() as u64;
-        match self.bump_changes(&scopes) {
-            Ok(changes) if changes.is_empty() => Op::finished(Ok(Vec::new())),
-            Ok(changes) => self.commit(changes, move |first| {
-                let positions = first.position..first.position + count;
-                positions
-                    .map(|position| Epoch { position, ..first })
-                    .collect()
-            }),
+        if scopes.is_empty() {
+            return Op::finished(Ok(Vec::new()));
+        }
+        match self.bumps(&scopes) {
+            Ok(changes) => self.commit(changes, |_, all| all),
             Err(error) => Op::finished(Err(error)),
         }
     }
 
-    fn bump_changes(&self, scopes: &[Scope]) -> Result<Vec<Change>, BumpError> {
-        let ring = self.inner.replica.ring();
-        let change = |scope: &Scope| {
-            if let Err(source) = check_id(scope.id()) {
-                let scope = scope.clone();
-                return Err(BumpError::InvalidScope { scope, source });
-            }
-            Ok(Change::Bump {
-                tag: ring.table_key().tag(scope.kind(), scope.id()),
-                secret: random_array(&*self.inner.random)?,
-            })
-        };
-        scopes.iter().map(change).collect()
+    fn bumps(&self, scopes: &[Scope]) -> Result<Changes, BumpError> {
+        let ring = self.inner.replica.ring_to_keep();
+        let changes: Result<_, _> = scopes
+            .iter()
+            .map(|scope| self.bump_of(&ring, scope))
+            .collect();
+        Ok(Changes {
+            changes: changes?,
+            ring,
+            newest_key: None,
+        })
+    }
+
+    fn bump_of(&self, ring: &KeyRing, scope: &Scope) -> Result<Change, BumpError> {
+        if let Err(source) = check_id(scope.id()) {
+            let scope = scope.clone();
+            return Err(BumpError::InvalidScope { scope, source });
+        }
+        Ok(Change::Bump {
+            tag: ring.table_key().tag(scope.kind(), scope.id()),
+            secret: random_array(&*self.inner.replica.source().random)?,
+        })
     }
 }

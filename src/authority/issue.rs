@@ -27,24 +27,27 @@ impl Authority {
     ///
     /// [`IssueError`], which says what to change about the grant; nothing was issued.
     pub fn issue(&self, grant: Grant) -> Result<Token, IssueError> {
-        self.inner.issue(&grant.check()?)
+        let token = self.inner.issue(&grant.check()?)?;
+        self.inner.counters.issued();
+        Ok(token)
     }
 }
 
 impl Inner {
     fn issue(&self, grant: &CheckedGrant) -> Result<Token, IssueError> {
-        if self.replica.is_stale() {
+        let moment = self.replica.source().time.moment();
+        if !self.replica.is_fresh(moment) {
             return Err(IssueError::StaleEpochs);
         }
-        let now = self.time.now();
+        let now = moment.now;
         loop {
             let ring = self.replica.ring();
-            let key = ring.issuing_key().ok_or(IssueError::StaleEpochs)?;
+            let key = ring.issuing_key(now).ok_or(IssueError::StaleEpochs)?;
             hook::reached(Place::KeyFound);
-            match Seal::compute(&ring, key, self.replica.table(), grant.scopes()) {
+            match Seal::compute(&ring, key, grant.scopes()) {
                 Ok(seal) => {
                     hook::reached(Place::Sealed);
-                    self.check_mark(&ring, grant)?;
+                    check_mark(&ring, grant)?;
                     return self.sign(key, grant, seal, now);
                 }
                 // Swapped since the ring was read. The new ring was published
@@ -55,31 +58,6 @@ impl Inner {
         }
     }
 
-    /// Refuses if a scope was bumped since the grant's mark.
-    ///
-    /// After the seal was made: a bump that the seal already shows is then found
-    /// here too, so no seal with a new epoch goes out on old facts.
-    fn check_mark(&self, ring: &KeyRing, grant: &CheckedGrant) -> Result<(), IssueError> {
-        let Some(Mark { history, position }) = grant.mark else {
-            return Ok(());
-        };
-        if history != self.replica.history() {
-            return Err(IssueError::OutdatedMark);
-        }
-        for scope in grant.scopes() {
-            let tag = ring.table_key().tag(scope.kind, scope.id);
-            match self.replica.table().bumped_after(tag, position) {
-                Ok(None) => {}
-                Ok(Some(_)) => {
-                    let scope = scope.to_scope();
-                    return Err(IssueError::BumpedSinceMark { scope });
-                }
-                Err(BelowFloor) => return Err(IssueError::OutdatedMark),
-            }
-        }
-        Ok(())
-    }
-
     fn sign(
         &self,
         key: &RingKey,
@@ -88,7 +66,7 @@ impl Inner {
         now: UnixSeconds,
     ) -> Result<Token, IssueError> {
         let lifetime = self.lifetime(key, grant.lifetime)?;
-        let token_id: [u8; 16] = random_array(&*self.random)?;
+        let token_id: [u8; 16] = random_array(&*self.replica.source().random)?;
         let payload = Payload {
             issuer: &self.issuer,
             audience: grant.audience.as_deref().unwrap_or(&self.audience),
@@ -160,11 +138,36 @@ impl Inner {
     }
 }
 
+/// Refuses if a scope was bumped since the grant's mark.
+///
+/// After the seal was made: a bump that the seal already shows is then found
+/// here too, so no seal with a new epoch goes out on old facts.
+fn check_mark(ring: &KeyRing, grant: &CheckedGrant) -> Result<(), IssueError> {
+    let Some(Mark { history, position }) = grant.mark else {
+        return Ok(());
+    };
+    if history != ring.history() {
+        return Err(IssueError::OutdatedMark);
+    }
+    for scope in grant.scopes() {
+        let tag = ring.table_key().tag(scope.kind, scope.id);
+        match ring.table().bumped_after(tag, position) {
+            Ok(None) => {}
+            Ok(Some(_)) => {
+                let scope = scope.to_scope();
+                return Err(IssueError::BumpedSinceMark { scope });
+            }
+            Err(BelowFloor) => return Err(IssueError::OutdatedMark),
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
-    use crate::{Grant, IssueError, Scope, VerifyError, hook, testing};
+    use crate::{Authority, Grant, IssueError, MemoryStore, Scope, VerifyError, hook, testing};
 
     /// The ring is swapped and the table pruned while `issue` holds the old ring:
     /// it starts over with the new one, and does not seal with forgotten epochs.
@@ -230,14 +233,15 @@ mod tests {
     /// Log-ins go on while a swap is at work.
     #[test]
     fn a_mark_taken_while_a_swap_prunes_is_good() {
-        let authority = testing::authority().unwrap();
+        let builder = testing::by_hand(Authority::builder("i", "a"));
+        let authority = builder.open(MemoryStore::new()).unwrap();
         let outcome = Arc::new(parking_lot::Mutex::new(None));
         let (log_in, outcome_there) = (authority.clone(), Arc::clone(&outcome));
         hook::at_next(hook::Place::Pruned, move || {
             let grant = Grant::user("u").as_of(log_in.mark());
             *outcome_there.lock() = Some(log_in.issue(grant));
         });
-        authority.swap_key().wait().unwrap();
+        testing::finish(&authority, authority.swap_key()).unwrap();
         let token = outcome.lock().take().unwrap().unwrap();
         assert!(authority.verify(&token).is_ok());
     }

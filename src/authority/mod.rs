@@ -1,26 +1,29 @@
 //! The one type that applications hold.
 
+mod background;
 mod builder;
 mod bump;
 mod explain;
 mod issue;
-mod swap;
+mod keys;
+mod maintain;
+mod replicas;
 mod verify;
 
 use std::{fmt, sync::Arc};
 
+use parking_lot::Mutex;
+
+use self::{background::Running, maintain::Tidied};
 pub use self::{
     builder::AuthorityBuilder,
     explain::{Explanation, Step},
 };
 use crate::{
-    Epoch, Mark, Op, Stats, StoreError,
-    clock::Timekeeper,
-    crypto::Random,
-    epoch_log::Change,
+    Epoch, Mark, Op, RandomError, Stats, StoreError,
+    counters::Counters,
     policy::CheckedPolicy,
-    replica::Replica,
-    store::sealed::{Backend, Committed},
+    replica::{Changes, Replica},
     token::Opening,
 };
 
@@ -40,17 +43,19 @@ use crate::{
 #[derive(Clone)]
 pub struct Authority {
     inner: Arc<Inner>,
+    running: Arc<Running>,
 }
 
 struct Inner {
     issuer: String,
     audience: String,
     opening: Opening,
-    policy: CheckedPolicy,
-    time: Timekeeper,
-    random: Arc<dyn Random>,
-    replica: Replica,
-    store: Arc<dyn Backend>,
+    policy: Arc<CheckedPolicy>,
+    counters: Counters,
+    replica: Arc<Replica>,
+    /// Whether a change of the ring that the clock demanded is on its way.
+    changing_keys: Mutex<bool>,
+    tidied: Mutex<Tidied>,
 }
 
 impl Authority {
@@ -75,48 +80,56 @@ impl Authority {
     /// will vouch for. Never waits. See [`Grant::as_of`](crate::Grant::as_of).
     #[must_use = "a mark does nothing until a grant is made `as_of` it"]
     pub fn mark(&self) -> Mark {
-        Mark {
-            history: self.inner.replica.history(),
-            position: self.inner.replica.applied(),
-        }
+        self.inner.replica.ring().mark()
     }
 
     /// What this authority holds right now. Walks the whole epoch table, so not
     /// for every request.
     pub fn stats(&self) -> Stats {
-        Stats::of(&self.inner.replica)
+        Stats::of(&self.inner.replica, &self.inner.counters)
     }
 
-    /// Commits `changes`, and finishes when they are in force here. `result` gets
-    /// the place of the first of them.
+    /// Commits changes, and finishes when they are in force here. `result` gets the
+    /// first epoch, and all of them.
     fn commit<T, E>(
         &self,
-        changes: Vec<Change>,
-        result: impl FnOnce(Epoch) -> T + Send + 'static,
+        changes: Changes,
+        result: impl FnOnce(Epoch, Vec<Epoch>) -> T + Send + 'static,
     ) -> Op<T, E>
     where
         T: Send + 'static,
-        E: From<StoreError> + Send + 'static,
+        E: From<StoreError> + From<RandomError> + Send + 'static,
     {
         let (op, completer) = Op::running();
-        let inner = Arc::clone(&self.inner);
-        let done = move |answer: Result<_, StoreError>| {
-            let applied = answer.and_then(|committed: Committed| {
-                inner.replica.catch_up(&*inner.store, committed.last)?;
-                Ok(Epoch {
-                    history: inner.replica.history(),
-                    position: committed.first,
-                })
+        let running = self.running();
+        let finish = move |answer: Result<Vec<Epoch>, StoreError>| {
+            let in_force = answer.and_then(|epochs| match epochs.first() {
+                Some(first) => Ok(result(*first, epochs)),
+                None => Err(StoreError::abandoned()),
             });
-            completer.complete(applied.map(result).map_err(E::from));
+            completer.complete(in_force.map_err(E::from));
+            drop(running);
         };
-        self.inner.store.commit(changes, Box::new(done));
-        op
+        match self.inner.replica.commit(changes, finish) {
+            Ok(()) => op,
+            Err(error) => Op::finished(Err(error.into())),
+        }
+    }
+
+    /// Keeps the thread running that an operation needs to finish, though everybody
+    /// drops the authority.
+    fn running(&self) -> Arc<Running> {
+        Arc::clone(&self.running)
     }
 
     #[cfg(feature = "testing")]
     pub(crate) fn replica(&self) -> &Replica {
         &self.inner.replica
+    }
+
+    #[cfg(feature = "testing")]
+    pub(crate) fn maintain(&self) -> Result<(), StoreError> {
+        self.inner.maintain()
     }
 }
 
@@ -126,7 +139,7 @@ impl fmt::Debug for Authority {
             .field("issuer", &self.inner.issuer)
             .field("audience", &self.inner.audience)
             .field("policy", &self.inner.policy)
-            .field("applied", &self.inner.replica.applied())
+            .field("applied", &self.inner.replica.ring().table().applied())
             .finish_non_exhaustive()
     }
 }
@@ -143,55 +156,13 @@ mod tests {
 
     use super::*;
     use crate::{
-        BuildError, BumpError, Clock, Grant, IssueError, MemoryStore, RandomError, Scope, Store,
-        SwapError, VerifyError,
-        crypto::SystemRandom,
-        epoch_log::{Change, Event},
-        history::HistoryId,
+        BuildError, BumpError, Clock, Grant, IssueError, MemoryStore, Scope, SwapError,
+        crypto::{Random, SystemRandom},
+        epoch_log::Change,
         hook::{self, Place},
         ring_key::NewRingKey,
-        store::sealed::Completion,
+        testing,
     };
-
-    /// A store that counts its commits and whose log loses its next event when it
-    /// is told to.
-    struct LossyStore {
-        store: MemoryStore,
-        commits: Arc<AtomicUsize>,
-        loses_the_next: Arc<AtomicBool>,
-    }
-
-    impl Store for LossyStore {}
-
-    impl Backend for LossyStore {
-        fn history(&self, fresh: HistoryId) -> HistoryId {
-            self.store.history(fresh)
-        }
-
-        fn commit(&self, changes: Vec<Change>, done: Completion) {
-            self.commits.fetch_add(1, Ordering::SeqCst);
-            self.store.commit(changes, done);
-        }
-
-        fn events_after(&self, position: u64) -> Result<Vec<Event>, StoreError> {
-            let mut events = self.store.events_after(position)?;
-            if !events.is_empty() && self.loses_the_next.swap(false, Ordering::SeqCst) {
-                events.remove(0);
-            }
-            Ok(events)
-        }
-    }
-
-    fn on_lossy_store() -> (Authority, Arc<AtomicUsize>, Arc<AtomicBool>) {
-        let (commits, loses_the_next) = (Arc::default(), Arc::default());
-        let store = LossyStore {
-            store: MemoryStore::new(),
-            commits: Arc::clone(&commits),
-            loses_the_next: Arc::clone(&loses_the_next),
-        };
-        let authority = Authority::builder("i", "a").open(store).unwrap();
-        (authority, commits, loses_the_next)
-    }
 
     /// A clock that counts how often it is read.
     #[derive(Clone, Default)]
@@ -226,7 +197,8 @@ mod tests {
     /// Readers do not wait for a writer, wherever it stands.
     #[test]
     fn verify_and_issue_go_on_while_a_swap_stands_still() {
-        let authority = crate::testing::authority().unwrap();
+        let builder = testing::by_hand(Authority::builder("i", "a"));
+        let authority = builder.open(MemoryStore::new()).unwrap();
         let token = authority.issue(Grant::user("u")).unwrap();
         let verified = authority.verify(&token).unwrap();
         for place in [Place::EventShown, Place::Pruned] {
@@ -237,7 +209,7 @@ mod tests {
                     there.wait();
                     there.wait();
                 });
-                writer.swap_key().wait().unwrap();
+                testing::finish(&writer, writer.swap_key()).unwrap();
             });
             here.wait();
             assert!(authority.verify(&token).is_err() && authority.recheck(&verified).is_err());
@@ -282,52 +254,28 @@ mod tests {
         assert_eq!(authority.stats().position, 1);
     }
 
-    #[test]
-    fn many_bumps_are_one_commit() {
-        let (authority, commits, _) = on_lossy_store();
-        let before = commits.load(Ordering::SeqCst);
-        let scopes = (0..100).map(|n| Scope::user(n.to_string()));
-        assert_eq!(authority.bump_many(scopes).wait().unwrap().len(), 100);
-        assert_eq!(commits.load(Ordering::SeqCst), before + 1);
-    }
-
     /// A ring key keeps the longest lifetime it was introduced with, whatever the
     /// policy allows by now.
     #[test]
     fn a_key_of_a_shorter_policy_issues_shorter_tokens() {
         let authority = crate::testing::authority().unwrap();
-        let key = NewRingKey::draw(&SystemRandom, 60).unwrap();
-        let swapped = authority.commit::<_, StoreError>(vec![Change::Swap(key)], |_| ());
-        swapped.wait().unwrap();
+        let source = authority.inner.replica.source();
+        let key = NewRingKey::draw(&SystemRandom, 60, 0).unwrap();
+        let changes = Changes {
+            ring: authority.inner.replica.ring_to_keep(),
+            newest_key: None,
+            changes: vec![Change::Swap(
+                key.seal(&source.wrapping, &SystemRandom).unwrap(),
+            )],
+        };
+        authority
+            .commit::<_, SwapError>(changes, |first, _| first)
+            .wait()
+            .unwrap();
         let lifetime = |grant| authority.issue(grant).map(|token| token.expires_in());
         assert_eq!(lifetime(Grant::user("u")).unwrap(), Duration::from_secs(60));
         let refused = lifetime(Grant::user("u").lifetime(Duration::from_secs(61)));
         assert_eq!(refused.unwrap_err().label(), "lifetime_too_long");
-    }
-
-    /// A bump is lost on the way here: nothing is accepted or issued from then on,
-    /// and the bump does not claim to have worked.
-    #[test]
-    fn a_log_that_cannot_be_followed_makes_everything_fail_closed() {
-        let (authority, _, loses_the_next) = on_lossy_store();
-        let token = authority.issue(Grant::user("u")).unwrap();
-        let verified = authority.verify(&token).unwrap();
-
-        loses_the_next.store(true, Ordering::SeqCst);
-        let bumped = authority
-            .bump_many([Scope::user("u"), Scope::user("v")])
-            .wait();
-        assert!(matches!(bumped, Err(BumpError::Store(_))));
-        for user in ["u", "w"] {
-            let refused = authority.issue(Grant::user(user));
-            assert!(matches!(refused, Err(IssueError::StaleEpochs)), "{user}");
-        }
-        assert_eq!(
-            authority.verify(&token).unwrap_err(),
-            VerifyError::StaleEpochs
-        );
-        assert_eq!(authority.recheck(&verified), Err(VerifyError::StaleEpochs));
-        assert!(authority.stats().stale);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::{Authority, Inner, Step};
 use crate::{
     Scope, Verified, VerifyError,
-    clock::UnixSeconds,
+    clock::{Moment, UnixSeconds},
     epoch_table::BelowFloor,
     hook::{self, Place},
     key_ring::KeyRing,
@@ -38,7 +38,12 @@ impl Authority {
     /// The first step that failed, as a [`VerifyError`]. Any bytes give an error
     /// value, never a panic.
     pub fn verify(&self, token: impl AsRef<[u8]>) -> Result<Verified, VerifyError> {
-        self.inner.verify_in_steps(token.as_ref(), |_| {})
+        let outcome = self.inner.verify_in_steps(token.as_ref(), |_| {});
+        match &outcome {
+            Ok(_) => self.inner.counters.verified(),
+            Err(error) => self.inner.count_refused(error),
+        }
+        outcome
     }
 
     /// Asks again whether a token that was verified earlier is still good, for
@@ -66,13 +71,11 @@ impl Authority {
     ///
     /// A [`VerifyError`], as [`verify`](Self::verify) would give for the token now.
     pub fn recheck(&self, verified: &Verified) -> Result<(), VerifyError> {
-        let inner = &*self.inner;
-        let ring = inner.replica.ring();
-        let key = ring.key(verified.key()).ok_or(VerifyError::UnknownKey)?;
-        hook::reached(Place::KeyFound);
-        let now = inner.time.now();
-        let bound = Bound { ring: &ring, key };
-        inner.check_now(bound, verified.payload(), now, &mut |_| {})
+        let outcome = self.inner.recheck(verified);
+        if let Err(error) = &outcome {
+            self.inner.count_refused(error);
+        }
+        outcome
     }
 }
 
@@ -84,6 +87,20 @@ struct Bound<'a> {
 }
 
 impl Inner {
+    fn recheck(&self, verified: &Verified) -> Result<(), VerifyError> {
+        let ring = self.replica.ring();
+        let key = ring.key(verified.key()).ok_or(VerifyError::UnknownKey)?;
+        hook::reached(Place::KeyFound);
+        let moment = self.replica.source().time.moment();
+        let bound = Bound { ring: &ring, key };
+        self.check_now(bound, verified.payload(), moment, &mut |_| {})
+    }
+
+    fn count_refused(&self, error: &VerifyError) {
+        self.counters.refused(error);
+        self.replica.observer().refused(error.label());
+    }
+
     /// Takes the steps in order and tells `enter` before each.
     pub(super) fn verify_in_steps(
         &self,
@@ -121,10 +138,10 @@ impl Inner {
             return Err(VerifyError::WrongAudience);
         }
 
-        let now = self.time.now();
+        let moment = self.replica.source().time.moment();
         let bound = Bound { ring: &ring, key };
-        self.check_now(bound, &payload, now, &mut enter)?;
-        Ok(Verified::new(payload, key.id(), now))
+        self.check_now(bound, &payload, moment, &mut enter)?;
+        Ok(Verified::new(payload, key.id(), moment.now))
     }
 
     /// The steps that depend on the moment: times, freshness, seal, authentication.
@@ -132,25 +149,27 @@ impl Inner {
         &self,
         bound: Bound<'_>,
         payload: &SignedPayload,
-        now: UnixSeconds,
+        moment: Moment,
         enter: &mut impl FnMut(Step),
     ) -> Result<(), VerifyError> {
-        let members = &payload.members;
+        let (members, now) = (&payload.members, moment.now);
         enter(Step::Times);
         self.check_times(bound.key, members, now)?;
 
         enter(Step::Freshness);
-        if self.replica.is_stale() {
+        if !self.replica.is_fresh(moment) {
             return Err(VerifyError::StaleEpochs);
         }
 
         enter(Step::Seal);
-        let table = self.replica.table();
         // Below the floor: the ring was swapped while this token was looked at.
         let swapped = |BelowFloor| VerifyError::UnknownKey;
-        let expected = Seal::compute(bound.ring, bound.key, table, payload.scopes());
+        let expected = Seal::compute(bound.ring, bound.key, payload.scopes());
         if expected.map_err(swapped)? != members.seal {
-            let scope = self.last_bumped(bound, payload.scopes()).map_err(swapped)?;
+            if self.may_be_after_the_news(members) {
+                return Err(VerifyError::StaleEpochs);
+            }
+            let scope = last_bumped(bound, payload.scopes()).map_err(swapped)?;
             return Err(VerifyError::Revoked { scope });
         }
 
@@ -161,6 +180,14 @@ impl Inner {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Whether another replica may have issued the token after a bump that is not known
+    /// here yet: then it is not revoked, but too new.
+    fn may_be_after_the_news(&self, members: &Members) -> bool {
+        let margin = 2 * self.policy.max_clock_skew + 1;
+        let news_of = self.replica.news_of();
+        news_of.is_some_and(|news| members.issued_at.saturating_add(margin) > news)
     }
 
     fn check_times(
@@ -186,26 +213,25 @@ impl Inner {
         let mut others = self.policy.accepted_audiences.iter();
         audience == self.audience.as_bytes() || others.any(|other| audience == other.as_bytes())
     }
+}
 
-    /// The scope whose epoch began last, of those that concern the key's tokens.
-    fn last_bumped<'a>(
-        &self,
-        bound: Bound<'_>,
-        scopes: impl Iterator<Item = ScopeRef<'a>>,
-    ) -> Result<Option<Scope>, BelowFloor> {
-        let table = self.replica.table();
-        let mut last: Option<(u64, ScopeRef<'a>)> = None;
-        for scope in scopes {
-            let tag = bound.ring.table_key().tag(scope.kind, scope.id);
-            let Some(epoch) = table.bumped_after(tag, bound.key.position())? else {
-                continue;
-            };
-            if last.is_none_or(|(position, _)| position < epoch.position) {
-                last = Some((epoch.position, scope));
-            }
+/// The scope whose epoch began last, of those that concern the key's tokens.
+fn last_bumped<'a>(
+    bound: Bound<'_>,
+    scopes: impl Iterator<Item = ScopeRef<'a>>,
+) -> Result<Option<Scope>, BelowFloor> {
+    let mut last: Option<(u64, ScopeRef<'a>)> = None;
+    for scope in scopes {
+        let tag = bound.ring.table_key().tag(scope.kind, scope.id);
+        let table = bound.ring.table();
+        let Some(epoch) = table.bumped_after(tag, bound.key.position())? else {
+            continue;
+        };
+        if last.is_none_or(|(position, _)| position < epoch.position) {
+            last = Some((epoch.position, scope));
         }
-        Ok(last.map(|(_, scope)| scope.to_scope()))
     }
+    Ok(last.map(|(_, scope)| scope.to_scope()))
 }
 
 #[cfg(test)]

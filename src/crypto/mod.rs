@@ -24,6 +24,15 @@ impl<const N: usize> Secret<N> {
         Ok(Self(bytes))
     }
 
+    /// The secret in these bytes, if they are as many.
+    pub(crate) fn from_slice(bytes: &[u8]) -> Option<Self> {
+        let mut secret = Self(Zeroizing::new([0; N]));
+        secret
+            .0
+            .copy_from_slice(bytes.get(..N).filter(|_| bytes.len() == N)?);
+        Some(secret)
+    }
+
     pub(crate) fn expose(&self) -> &[u8; N] {
         &self.0
     }

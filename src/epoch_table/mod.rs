@@ -4,19 +4,23 @@
 //! copied and replaced by a writer. There is one writer at a time, the
 //! [replica](crate::replica), which applies the epoch log in order.
 
+mod loading;
 mod shard;
 
-use std::{hash::Hasher, sync::Arc};
+use std::{
+    hash::Hasher,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use arc_swap::ArcSwap;
 use siphasher::sip128::{Hasher128, SipHasher24};
 
+pub(crate) use self::loading::LoadingTable;
 use self::shard::Shard;
-use crate::{
-    crypto::{Random, RandomError, Secret},
-    epoch::TableEpoch,
-    scope::ScopeKind,
-};
+use crate::{crypto::Secret, epoch::TableEpoch, scope::ScopeKind};
 
 /// A bump copies one shard, so many shards make bumps cheap: at 4,096 and a
 /// million epochs a copy is 10 KiB.
@@ -25,15 +29,25 @@ const SHARD_BITS: u32 = 12;
 /// What stands for a scope in the table, the log and the store: SipHash-2-4-128
 /// of its kind and id under the table key. It has a fixed size and hides the id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Tag(pub(crate) u128);
+pub(crate) struct Tag(pub(crate) u128);
+
+impl Tag {
+    pub(crate) fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(u128::from_be_bytes(bytes))
+    }
+
+    pub(crate) fn to_bytes(self) -> [u8; 16] {
+        self.0.to_be_bytes()
+    }
+}
 
 /// The secret key of [`Tag`]s, so that nobody outside can make two ids collide.
 #[derive(Debug, Clone)]
 pub(crate) struct TableKey(Secret<16>);
 
 impl TableKey {
-    pub(crate) fn draw(random: &dyn Random) -> Result<Self, RandomError> {
-        Secret::draw(random).map(Self)
+    pub(crate) fn new(secret: Secret<16>) -> Self {
+        Self(secret)
     }
 
     pub(crate) fn tag(&self, kind: ScopeKind, id: &str) -> Tag {
@@ -52,15 +66,32 @@ pub(crate) struct BelowFloor;
 /// The epochs of all scopes that were bumped since the oldest live ring key.
 pub(crate) struct EpochTable {
     shards: Box<[ArcSwap<Shard>]>,
+    /// The position of the last event that the table, and the newest ring that it is
+    /// part of, show.
+    applied: AtomicU64,
 }
 
 impl EpochTable {
-    pub(crate) fn new() -> Self {
-        let empty = Arc::new(Shard::default());
+    /// A table without epochs, pruned to `floor`, that shows the log up to `applied`.
+    #[cfg(test)]
+    pub(crate) fn new(floor: u64, applied: u64) -> Self {
+        let empty = Arc::new(Shard::empty(floor));
         let shards = (0..1_usize << SHARD_BITS).map(|_| ArcSwap::new(Arc::clone(&empty)));
         Self {
             shards: shards.collect(),
+            applied: AtomicU64::new(applied),
         }
+    }
+
+    /// The position of the last event that is in force.
+    pub(crate) fn applied(&self) -> u64 {
+        self.applied.load(Ordering::Acquire)
+    }
+
+    /// Says that everything up to `position` is in force. Only the one writer calls
+    /// this, once the ring and the table show the event there.
+    pub(crate) fn set_applied(&self, position: u64) {
+        self.applied.store(position, Ordering::Release);
     }
 
     /// The epoch of a scope, if it began after `position`.
@@ -109,14 +140,32 @@ impl EpochTable {
         }
     }
 
+    /// The position that the whole table was pruned to.
+    pub(crate) fn floor(&self) -> u64 {
+        // Pruned in order: the last shard is the last to get a new floor.
+        self.shards.last().map_or(0, |shard| shard.load().floor())
+    }
+
     /// How many epochs the table holds. Walks all shards.
     pub(crate) fn len(&self) -> usize {
         self.shards.iter().map(|shard| shard.load().len()).sum()
     }
 
     fn shard(&self, tag: Tag) -> &ArcSwap<Shard> {
-        // The index has SHARD_BITS bits, so it is below the number of shards.
-        &self.shards[(tag.0 >> (u128::BITS - SHARD_BITS)) as usize]
+        &self.shards[shard_index(tag)]
+    }
+}
+
+/// The place of a tag's shard: its first bits, so below the number of shards.
+fn shard_index(tag: Tag) -> usize {
+    (tag.0 >> (u128::BITS - SHARD_BITS)) as usize
+}
+
+impl std::fmt::Debug for EpochTable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EpochTable")
+            .field("applied", &self.applied())
+            .finish_non_exhaustive()
     }
 }
 
@@ -136,7 +185,7 @@ mod tests {
 
     #[test]
     fn tags_tell_kinds_and_ids_apart() {
-        let key = TableKey::draw(&SystemRandom).unwrap();
+        let key = TableKey::new(Secret::draw(&SystemRandom).unwrap());
         let kinds = [ScopeKind::User, ScopeKind::Session, ScopeKind::Group];
         let ids = [
             "",
@@ -154,7 +203,7 @@ mod tests {
                 assert_eq!(key.tag(kind, id), key.tag(kind, id));
             }
         }
-        let other = TableKey::draw(&SystemRandom).unwrap();
+        let other = TableKey::new(Secret::draw(&SystemRandom).unwrap());
         assert_ne!(
             key.tag(ScopeKind::User, "a"),
             other.tag(ScopeKind::User, "a")
@@ -202,7 +251,7 @@ mod tests {
         /// that it cannot know.
         #[test]
         fn agrees_with_a_map(operations in proptest::collection::vec(operation(), 0..300)) {
-            let table = EpochTable::new();
+            let table = EpochTable::new(0, 0);
             let mut model = HashMap::new();
             let (mut position, mut floor) = (0_u64, 0_u64);
             for operation in operations {
@@ -234,7 +283,7 @@ mod tests {
 
         #[test]
         fn the_floor_only_rises(floors in proptest::collection::vec(0..20_u64, 1..6)) {
-            let table = EpochTable::new();
+            let table = EpochTable::new(0, 0);
             for floor in &floors {
                 table.prune(*floor);
             }
@@ -248,8 +297,8 @@ mod tests {
         /// A floor between the bumps keeps exactly those above it.
         #[test]
         fn prune_keeps_what_is_above_the_floor(count in 1..200_u64, floor in 0..200_u64) {
-            let table = EpochTable::new();
-            let key = TableKey::draw(&SystemRandom).unwrap();
+            let table = EpochTable::new(0, 0);
+            let key = TableKey::new(Secret::draw(&SystemRandom).unwrap());
             let tag = |n: u64| key.tag(ScopeKind::User, &n.to_string());
             for n in 1..=count {
                 table.bump(tag(n), epoch(n));

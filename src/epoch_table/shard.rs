@@ -21,6 +21,18 @@ impl Shard {
         }
     }
 
+    /// The shard with these epochs, in any order; of several for one tag, the one with
+    /// the highest position counts.
+    pub(super) fn collect(floor: u64, mut epochs: Vec<(Tag, TableEpoch)>) -> Self {
+        epochs.sort_unstable_by_key(|(tag, epoch)| (*tag, std::cmp::Reverse(epoch.position)));
+        epochs.dedup_by_key(|(tag, _)| *tag);
+        Self {
+            floor,
+            tags: epochs.iter().map(|(tag, _)| *tag).collect(),
+            epochs: epochs.iter().map(|(_, epoch)| *epoch).collect(),
+        }
+    }
+
     pub(super) fn floor(&self) -> u64 {
         self.floor
     }

@@ -1,4 +1,4 @@
-use std::{error, fmt};
+use std::{error, fmt, io};
 
 use crate::{IdError, RandomError, StoreError, id::ID_RULE};
 
@@ -19,6 +19,13 @@ pub enum BuildError {
     },
     /// The operating system gave no random bytes.
     Random(RandomError),
+    /// The store keeps its secrets wrapped, and the builder was given no master secret.
+    NoMasterSecret,
+    /// The master secret is not the one that the store's secrets are wrapped with.
+    /// Nothing was changed: a new ring over the old one would log everybody out.
+    WrongMasterSecret,
+    /// The operating system gave no thread.
+    Thread(io::Error),
     /// The store could not be used.
     Store(StoreError),
 }
@@ -31,6 +38,9 @@ impl BuildError {
             BuildError::InvalidAudience(_) => "invalid_audience",
             BuildError::InvalidPolicy { .. } => "invalid_policy",
             BuildError::Random(_) => "random",
+            BuildError::NoMasterSecret => "no_master_secret",
+            BuildError::WrongMasterSecret => "wrong_master_secret",
+            BuildError::Thread(_) => "thread",
             BuildError::Store(_) => "store",
         }
     }
@@ -44,7 +54,15 @@ impl fmt::Display for BuildError {
             BuildError::InvalidPolicy { setting, reason } => {
                 write!(f, "the policy's `{setting}` {reason}")
             }
-            BuildError::Random(_) => f.write_str("no random bytes for the first ring key"),
+            BuildError::Random(_) => f.write_str("no random bytes for the first secrets"),
+            BuildError::NoMasterSecret => f.write_str(
+                "this store keeps secrets that must be wrapped; give the builder a `master_secret`",
+            ),
+            BuildError::WrongMasterSecret => f.write_str(
+                "the store's secrets are wrapped with another master secret; give the builder that \
+                 one, as `master_secret` or `previous_master_secret`",
+            ),
+            BuildError::Thread(_) => f.write_str("the operating system gave no thread"),
             BuildError::Store(_) => f.write_str("the store could not be opened"),
         }
     }
@@ -54,7 +72,10 @@ impl error::Error for BuildError {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         match self {
             BuildError::InvalidIssuer(source) | BuildError::InvalidAudience(source) => Some(source),
-            BuildError::InvalidPolicy { .. } => None,
+            BuildError::InvalidPolicy { .. }
+            | BuildError::NoMasterSecret
+            | BuildError::WrongMasterSecret => None,
+            BuildError::Thread(source) => Some(source),
             BuildError::Random(source) => Some(source),
             BuildError::Store(source) => Some(source),
         }
@@ -69,6 +90,9 @@ impl From<RandomError> for BuildError {
 
 impl From<StoreError> for BuildError {
     fn from(error: StoreError) -> Self {
-        BuildError::Store(error)
+        match error.is_wrong_master_secret() {
+            true => BuildError::WrongMasterSecret,
+            false => BuildError::Store(error),
+        }
     }
 }

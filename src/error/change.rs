@@ -1,71 +1,6 @@
 use std::{error, fmt};
 
-use crate::{IdError, RandomError, Scope, id::ID_RULE};
-
-/// The store failed, or what it answered cannot be used.
-///
-/// A change that fails with it may or may not have been kept; it is safe to make it again.
-#[derive(Debug)]
-pub struct StoreError(Cause);
-
-#[derive(Debug)]
-enum Cause {
-    Gap { applied: u64, next: u64 },
-    Lost { applied: u64, acknowledged: u64 },
-    Abandoned,
-}
-
-impl StoreError {
-    /// The event after position `applied` was found at `next`.
-    pub(crate) fn gap(applied: u64, next: u64) -> Self {
-        Self(Cause::Gap { applied, next })
-    }
-
-    /// The log ends at position `applied`, though the store acknowledged more.
-    pub(crate) fn lost(applied: u64, acknowledged: u64) -> Self {
-        Self(Cause::Lost {
-            applied,
-            acknowledged,
-        })
-    }
-
-    /// A commit was dropped without an outcome.
-    pub(crate) fn abandoned() -> Self {
-        Self(Cause::Abandoned)
-    }
-
-    /// A short fixed name for metrics and logs.
-    pub fn label(&self) -> &'static str {
-        match self.0 {
-            Cause::Gap { .. } => "gap",
-            Cause::Lost { .. } => "lost",
-            Cause::Abandoned => "abandoned",
-        }
-    }
-}
-
-impl fmt::Display for StoreError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Cause::Gap { applied, next } => write!(
-                f,
-                "the epoch log does not go on behind position {applied}: its next event is at \
-                 {next}; nothing is accepted or issued until the process is restarted"
-            ),
-            Cause::Lost {
-                applied,
-                acknowledged,
-            } => write!(
-                f,
-                "the store acknowledged position {acknowledged}, but its epoch log ends at \
-                 {applied}; nothing is accepted or issued until the process is restarted"
-            ),
-            Cause::Abandoned => f.write_str("the store dropped a commit without an answer"),
-        }
-    }
-}
-
-impl error::Error for StoreError {}
+use crate::{IdError, RandomError, Scope, StoreError, id::ID_RULE, store::Refusal};
 
 /// Why a bump has no result to show.
 #[derive(Debug)]
@@ -178,5 +113,78 @@ impl From<RandomError> for SwapError {
 impl From<StoreError> for SwapError {
     fn from(error: StoreError) -> Self {
         SwapError::Store(error)
+    }
+}
+
+/// Why a rotation of the key ring has no result to show.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum RotateError {
+    /// The ring has so many live keys that another one would slow down every
+    /// `verify`. Nothing was rotated; older keys retire by themselves.
+    TooManyKeys {
+        /// How many keys are live.
+        keys: usize,
+    },
+    /// Another replica rotated or swapped at the same moment, so this rotation was
+    /// not made. There is a new key: most likely nothing is left to do.
+    Overtaken,
+    /// The operating system gave no random bytes. Nothing was rotated.
+    Random(RandomError),
+    /// The store failed. Rotate again if [`Stats::ring_keys`](crate::Stats::ring_keys) has
+    /// not grown; an additional key does no harm.
+    Store(StoreError),
+}
+
+impl RotateError {
+    /// A short fixed name for metrics and logs, such as `overtaken`.
+    pub fn label(&self) -> &'static str {
+        match self {
+            RotateError::TooManyKeys { .. } => "too_many_keys",
+            RotateError::Overtaken => "overtaken",
+            RotateError::Random(_) => "random",
+            RotateError::Store(_) => "store",
+        }
+    }
+}
+
+impl fmt::Display for RotateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RotateError::TooManyKeys { keys } => write!(
+                f,
+                "{keys} ring keys are live already; wait until some retire, or swap"
+            ),
+            RotateError::Overtaken => {
+                f.write_str("another replica rotated or swapped at the same moment")
+            }
+            RotateError::Random(_) => f.write_str("no random bytes for the new ring key"),
+            RotateError::Store(_) => f.write_str("the rotation may not have been kept"),
+        }
+    }
+}
+
+impl error::Error for RotateError {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        match self {
+            RotateError::TooManyKeys { .. } | RotateError::Overtaken => None,
+            RotateError::Random(source) => Some(source),
+            RotateError::Store(source) => Some(source),
+        }
+    }
+}
+
+impl From<RandomError> for RotateError {
+    fn from(error: RandomError) -> Self {
+        RotateError::Random(error)
+    }
+}
+
+impl From<StoreError> for RotateError {
+    fn from(error: StoreError) -> Self {
+        match error.refusal() {
+            Some(Refusal::Key) => RotateError::Overtaken,
+            _ => RotateError::Store(error),
+        }
     }
 }

@@ -63,20 +63,42 @@ pub enum VerifyError {
 }
 
 impl VerifyError {
+    pub(crate) const LABELS: [&'static str; 11] = [
+        "malformed",
+        "unknown_key",
+        "bad_signature",
+        "wrong_issuer",
+        "wrong_audience",
+        "expired",
+        "not_yet_valid",
+        "lifetime_too_long",
+        "stale_epochs",
+        "revoked",
+        "authentication_too_old",
+    ];
+
+    /// How many kinds of error there are.
+    pub(crate) const KINDS: usize = Self::LABELS.len();
+
     /// A short fixed name for metrics and logs, such as `revoked`.
     pub fn label(&self) -> &'static str {
+        Self::LABELS[self.kind()]
+    }
+
+    /// The place of its label.
+    pub(crate) fn kind(&self) -> usize {
         match self {
-            VerifyError::Malformed => "malformed",
-            VerifyError::UnknownKey => "unknown_key",
-            VerifyError::BadSignature => "bad_signature",
-            VerifyError::WrongIssuer => "wrong_issuer",
-            VerifyError::WrongAudience => "wrong_audience",
-            VerifyError::Expired => "expired",
-            VerifyError::NotYetValid => "not_yet_valid",
-            VerifyError::LifetimeTooLong => "lifetime_too_long",
-            VerifyError::StaleEpochs => "stale_epochs",
-            VerifyError::Revoked { .. } => "revoked",
-            VerifyError::AuthenticationTooOld => "authentication_too_old",
+            VerifyError::Malformed => 0,
+            VerifyError::UnknownKey => 1,
+            VerifyError::BadSignature => 2,
+            VerifyError::WrongIssuer => 3,
+            VerifyError::WrongAudience => 4,
+            VerifyError::Expired => 5,
+            VerifyError::NotYetValid => 6,
+            VerifyError::LifetimeTooLong => 7,
+            VerifyError::StaleEpochs => 8,
+            VerifyError::Revoked { .. } => 9,
+            VerifyError::AuthenticationTooOld => 10,
         }
     }
 }

@@ -1,41 +1,205 @@
-//! Where the epoch log lives.
+//! Where the epoch log, the wrapped secrets and the sessions live: the contract that
+//! every store keeps.
+//!
+//! [`MemoryStore`] comes with the crate. To write another, implement [`Store`] and run
+//! the contract suite of `epochkey::testing` against it.
+//!
+//! # What a store keeps
+//!
+//! - **The log's head**: its history, the histories before it, and the position and id
+//!   of the newest event.
+//! - **The log**: events by position. It may be trimmed from its old end, as
+//!   [`Store::tidy`] says, never elsewhere.
+//! - **The state** that the log's events add up to: the secrets of the history, the
+//!   ring keys, and the newest epoch of each scope. A snapshot shows it.
+//! - **Session rows**: encrypted bodies, found by their id and by their user's tag.
+//! - **Receipts**: what each replica last said of itself.
+//!
+//! All ids are random and unique; all secrets but those of epochs are wrapped before they
+//! get here. Whoever reads a store can mint nothing and learns no user ids.
+//!
+//! # What every store promises
+//!
+//! 1. **Atomic.** A change is made whole or not at all, and whether its conditions hold
+//!    is decided in the same step.
+//! 2. **Durable.** What was answered with [`Outcome::Done`] survives `kill -9` and the
+//!    loss of power right after. (A store of [`Reach::Memory`] is excused.)
+//! 3. **In order.** Positions are consecutive, never given twice in one history, and
+//!    become visible in order: who sees an event sees all before it.
+//! 4. **Read your writes.** What was answered as done is seen by every request that is
+//!    sent afterwards, by any replica, unless the store has lost it.
+//! 5. **Dated inside.** Times are assigned by the store's clock, within the step that
+//!    makes the change, and every answer carries the time at which it was made.
+//! 6. **No guessing.** What cannot be read or was not understood is a [`StoreError`],
+//!    never an empty answer. After an error a change may or may not have been made.
+//!
+//! # How the methods map onto stores
+//!
+//! | | one file (redb) | PostgreSQL | Redis |
+//! |---|---|---|---|
+//! | [`commit`](Store::commit) | one write transaction for all commits that wait, two-phase | one transaction: `UPDATE head … RETURNING position`, conditions, inserts, deletes; `synchronous_commit` on | one script on a hash tag: conditions, `XADD` with the position as its id, `HSET`, `WAITAOF` or `appendfsync always` |
+//! | [`events_after`](Store::events_after) | read transaction, then a condition variable | upsert of the receipt, read of head and events in one transaction; `LISTEN` only to wake | one script: receipt, head, `XRANGE`; `XREAD BLOCK` only to wake |
+//! | [`snapshot`](Store::snapshot) | one read transaction | one `REPEATABLE READ` transaction with a cursor | head, keys, `HSCAN` of the epochs, then the events since that head on top |
+//! | [`begin`](Store::begin) | one write transaction | one transaction that locks the head's row | one script |
+//! | [`sessions`](Store::sessions) | read transaction, an index by user | primary key and an index by user | hash and a set for each user |
+//! | [`tidy`](Store::tidy) | range deletes in steps | `DELETE` in steps | `XTRIM MINID`, `HSCAN` with `HDEL` |
 
+mod change;
+mod ids;
+mod log;
 mod memory;
 
-pub use self::memory::MemoryStore;
+use std::time::Duration;
 
-/// A store that an [`Authority`](crate::Authority) can be opened on.
+pub use self::{
+    change::{
+        Answer, Beginning, Commit, NewHistory, NewRow, Outcome, Refusal, Rewrap, SessionChange,
+        SessionRow, Tidy,
+    },
+    ids::{EventId, HistoryId, KeyId, ReplicaId, RowId, RowVersion, StoreTime},
+    log::{
+        Effect, Event, Heartbeat, NewEvent, News, Place, Receipt, Snapshot, StoredEpoch, StoredKey,
+    },
+    memory::MemoryStore,
+};
+use crate::StoreError;
+
+/// Takes the answer to what was asked, once, on any thread. Dropping it uncalled counts as
+/// an error.
+pub type Completion<T> = Box<dyn FnOnce(Result<Answer<T>, StoreError>) + Send>;
+
+/// Who besides this process can read and write what a store holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// Nobody, and it goes with the process: no master secret is needed.
+    Memory,
+    /// Nobody, but it is kept. Its clock is that of the process.
+    Embedded,
+    /// Other replicas, and it has a clock of its own: news must be fetched, and is
+    /// good for the policy's [`max_staleness`](crate::Policy::max_staleness).
+    Shared,
+}
+
+/// A store that an [`Authority`](crate::Authority) can be opened on. The contract is in the
+/// [documentation of the module](self).
 ///
-/// The crate's own stores implement it; its contract is not open to others yet.
-pub trait Store: sealed::Backend {}
-
-pub(crate) mod sealed {
-    use crate::{
-        StoreError,
-        epoch_log::{Change, Event},
-        history::HistoryId,
-    };
-
-    /// Called once with a commit's outcome, from any thread.
-    pub(crate) type Completion = Box<dyn FnOnce(Result<Committed, StoreError>) + Send>;
-
-    /// The positions that a commit's changes were given: consecutive, from `first`
-    /// to `last`.
-    #[derive(Debug, Clone, Copy)]
-    pub struct Committed {
-        pub(crate) first: u64,
-        pub(crate) last: u64,
+/// # Threads
+///
+/// [`commit`](Self::commit) and [`sessions`](Self::sessions) are called from request
+/// handlers, among them threads of async runtimes: they must not wait for the network or a
+/// disk, but hand their work to a thread of the store's own. The other methods are
+/// called from the authority's own thread, and from
+/// [`AuthorityBuilder::open`](crate::AuthorityBuilder::open), and may block. All may
+/// be called at the same time. None may panic.
+pub trait Store: Send + Sync + 'static {
+    /// Who else can reach what the store holds.
+    fn reach(&self) -> Reach {
+        Reach::Shared
     }
 
-    pub trait Backend: Send + Sync + 'static {
-        /// The history of the store's log, which is `fresh` if the log begins now.
-        fn history(&self, fresh: HistoryId) -> HistoryId;
+    /// The events that follow the place a replica has applied, or why there are none to
+    /// give; and keeps the heartbeat as the replica's receipt.
+    ///
+    /// If nothing follows yet, it waits for news up to `wait`, and may answer
+    /// earlier. The answer is one exchange with whoever takes commits: it must not
+    /// come from a standby or a cache. How many events it gives at once is the store's
+    /// choice.
+    ///
+    /// The place is part of the log if it is in the present history and the event at its
+    /// position has its id; if its position is below the oldest event that is kept,
+    /// the answer is [`News::TakeSnapshot`].
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the store could not be asked or its answer not be read.
+    fn events_after(
+        &self,
+        heartbeat: Heartbeat,
+        wait: Duration,
+    ) -> Result<Answer<News>, StoreError>;
 
-        /// Appends the changes to the log, all or none, at consecutive positions
-        /// above every earlier one.
-        fn commit(&self, changes: Vec<Change>, done: Completion);
+    /// One consistent view of the state, or `None` if the store is empty.
+    ///
+    /// The epochs go to `epochs`, in any order; if a tag comes more than once, the
+    /// highest position counts. All of them are given that were bumped above the
+    /// position of the oldest ring key, up to the snapshot's head, and none above it.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the store could not be asked or its answer not be read. What
+    /// `epochs` was given by then is thrown away.
+    fn snapshot(
+        &self,
+        now: StoreTime,
+        epochs: &mut dyn FnMut(StoredEpoch),
+    ) -> Result<Answer<Option<Snapshot>>, StoreError>;
 
-        /// The next events after `position`, in order; empty at the log's head.
-        fn events_after(&self, position: u64) -> Result<Vec<Event>, StoreError>;
-    }
+    /// Begins a history, if its [`Beginning`] holds: drops the log, the keys, the epochs
+    /// and all session rows, and puts in the secrets and the first event. Receipts stay.
+    ///
+    /// The first event's position is 1 for [`Beginning::Empty`]. Otherwise it is 2³²
+    /// above the highest that either side knows: the log's head, and the place given.
+    /// The predecessors are the history that was there and its own predecessors, and
+    /// that of the place.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; the history may or may not have begun.
+    fn begin(&self, new: NewHistory) -> Result<Answer<Outcome>, StoreError>;
+
+    /// Makes a change, if its conditions hold, and says so when it is durable.
+    ///
+    /// Does not block; `done` is called on any thread, this one included.
+    fn commit(&self, commit: Commit, done: Completion<Outcome>);
+
+    /// The session rows that a query finds, as of one moment; `None` if the log is not in
+    /// the query's history.
+    ///
+    /// Does not block; `done` is called on any thread, this one included.
+    fn sessions(&self, query: SessionQuery, done: Completion<Option<Vec<SessionRow>>>);
+
+    /// Keeps the same secrets under another wrapping. The log's events keep theirs.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; it may or may not have been done.
+    fn rewrap(&self, rewrap: Rewrap) -> Result<Answer<Outcome>, StoreError>;
+
+    /// Forgets what it may. It need not forget all of it, nor at once.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; some of it may be forgotten.
+    fn tidy(&self, tidy: Tidy) -> Result<Answer<Outcome>, StoreError>;
+
+    /// The receipts of all replicas, in any order.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the store could not be asked or its answer not be read.
+    fn receipts(&self, now: StoreTime) -> Result<Answer<Vec<Receipt>>, StoreError>;
+
+    /// Makes whoever waits for news in [`events_after`](Self::events_after) return, or not
+    /// begin to wait, if it can. Otherwise it takes until the wait is over.
+    fn wake(&self) {}
+}
+
+/// Which session rows are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SessionQuery {
+    /// The history that the asker knows.
+    pub history: HistoryId,
+    /// The rows.
+    pub rows: Rows,
+    /// The wall clock of the replica. A store in the same process takes it for its own.
+    pub now: StoreTime,
+}
+
+/// Session rows, by what they are found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rows {
+    /// The row with this id, if there is one.
+    One(RowId),
+    /// All rows of the user that this tag stands for.
+    OfUser([u8; 16]),
 }

@@ -24,7 +24,13 @@ use crate::Clock;
 /// ```
 #[derive(Debug, Clone)]
 pub struct ManualClock {
-    now: Arc<Mutex<SystemTime>>,
+    now: Arc<Mutex<Now>>,
+}
+
+#[derive(Debug)]
+struct Now {
+    wall: SystemTime,
+    monotonic: Duration,
 }
 
 impl ManualClock {
@@ -32,35 +38,52 @@ impl ManualClock {
     /// if the system cannot say it.
     pub fn at_unix_seconds(seconds: u64) -> Self {
         let time = UNIX_EPOCH.checked_add(Duration::from_secs(seconds));
+        let now = Now {
+            wall: time.unwrap_or(UNIX_EPOCH),
+            monotonic: Duration::ZERO,
+        };
         Self {
-            now: Arc::new(Mutex::new(time.unwrap_or(UNIX_EPOCH))),
+            now: Arc::new(Mutex::new(now)),
         }
     }
 
-    /// Moves the clock forward.
+    /// Lets time pass.
     ///
-    /// Beyond what the system can say, it stays where it is.
+    /// Beyond what the system can say, the clock stays where it is.
     pub fn advance(&self, by: Duration) {
-        self.move_to(|now| now.checked_add(by));
+        self.set(|wall| wall.checked_add(by));
+        let mut now = self.now.lock();
+        now.monotonic = now.monotonic.saturating_add(by);
     }
 
-    /// Moves the clock back.
+    /// Sets the clock forward, without any time passing: a wrong step of the wall clock.
+    ///
+    /// Beyond what the system can say, it stays where it is.
+    pub fn set_forward(&self, by: Duration) {
+        self.set(|wall| wall.checked_add(by));
+    }
+
+    /// Sets the clock back.
     ///
     /// An authority does not follow at once: its own time stays up to the policy's
     /// [`max_clock_skew`](crate::Policy::max_clock_skew) ahead of a clock that was set
     /// back. Beyond what the system can say, the clock stays where it is.
     pub fn rewind(&self, by: Duration) {
-        self.move_to(|now| now.checked_sub(by));
+        self.set(|wall| wall.checked_sub(by));
     }
 
-    fn move_to(&self, time: impl FnOnce(SystemTime) -> Option<SystemTime>) {
+    fn set(&self, time: impl FnOnce(SystemTime) -> Option<SystemTime>) {
         let mut now = self.now.lock();
-        *now = time(*now).unwrap_or(*now);
+        now.wall = time(now.wall).unwrap_or(now.wall);
     }
 }
 
 impl Clock for ManualClock {
     fn now(&self) -> SystemTime {
-        *self.now.lock()
+        self.now.lock().wall
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.now.lock().monotonic
     }
 }

@@ -13,16 +13,22 @@ use crate::{
 ///
 /// For reproducible vectors, as in SPEC.md. Such an authority protects nothing.
 pub fn known_secrets(builder: AuthorityBuilder, seed: [u8; 32]) -> AuthorityBuilder {
-    builder.random(KnownRandom {
-        key: HmacKey::new(&Secret::known(seed)),
-        blocks: AtomicU64::new(0),
-    })
+    builder.random(KnownRandom::new(seed))
 }
 
 /// HMAC-SHA256 of 1, 2, 3 … under the seed.
-struct KnownRandom {
+pub(super) struct KnownRandom {
     key: HmacKey,
     blocks: AtomicU64,
+}
+
+impl KnownRandom {
+    pub(super) fn new(seed: [u8; 32]) -> Self {
+        Self {
+            key: HmacKey::new(&Secret::known(seed)),
+            blocks: AtomicU64::new(0),
+        }
+    }
 }
 
 impl Random for KnownRandom {
@@ -101,8 +107,7 @@ pub fn expose_secrets(authority: &Authority) -> ExposedSecrets {
 pub fn expose_epoch(authority: &Authority, scope: &Scope) -> Option<(u64, [u8; 16])> {
     let ring = authority.replica().ring();
     let tag = ring.table_key().tag(scope.kind(), scope.id());
-    let oldest = ring.lowest_position()?;
-    let epoch = authority.replica().table().bumped_after(tag, oldest);
+    let epoch = ring.table().bumped_after(tag, ring.lowest_position());
     epoch
         .ok()
         .flatten()

@@ -1,12 +1,18 @@
-//! For tests: a one-line authority, the manual clock, known secrets.
+//! For tests: a one-line authority, the manual clock, a store that fails as told, the
+//! contract suite for stores, known secrets.
 //!
 //! With the feature `testing`, to be enabled under `[dev-dependencies]` only:
 //! what is here can make secrets known.
 
+mod by_hand;
 mod clock;
+mod faulty;
 mod known;
+mod misbehaviour;
 
+pub use self::by_hand::{by_hand, finish, follow, maintain};
 pub use self::clock::ManualClock;
+pub use self::faulty::{Backup, FaultyStore};
 pub use self::known::{ExposedKey, ExposedSecrets, expose_epoch, expose_secrets, known_secrets};
 
 use crate::{Authority, BuildError, MemoryStore};

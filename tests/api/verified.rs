@@ -183,5 +183,6 @@ fn a_dropped_op_has_happened_all_the_same() {
     let (authority, _) = authority();
     let token = authority.issue(Grant::user("u")).unwrap();
     drop(authority.bump(Scope::user("u")));
+    authority.catch_up().wait().unwrap();
     assert_revoked(&authority, &token, Scope::user("u"));
 }

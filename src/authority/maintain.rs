@@ -1,0 +1,200 @@
+//! All timed work: to announce, activate, retire, prune, and clean up.
+
+use std::{sync::Arc, time::Duration};
+
+use super::Inner;
+use crate::{
+    StoreError,
+    clock::UnixSeconds,
+    epoch_log::Change,
+    key_ring::KeyRing,
+    policy::CheckedPolicy,
+    replica::Changes,
+    store::{KeyId, Outcome, Tidy},
+};
+
+/// The store is tidied at least this often.
+const TIDY_EVERY: u64 = 600;
+/// How long what may be forgotten is kept for those who look at it afterwards.
+const KEPT_LONGER: Duration = Duration::from_secs(3600);
+
+/// What was tidied last.
+#[derive(Default)]
+pub(super) struct Tidied {
+    at: UnixSeconds,
+    floor: u64,
+}
+
+/// What the clock demands of the ring.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Due {
+    retire: Vec<KeyId>,
+    introduce: bool,
+}
+
+impl Due {
+    /// Whether a key is active or not follows from the time; only its coming and going
+    /// are events.
+    fn at(now: UnixSeconds, ring: &KeyRing, policy: &CheckedPolicy) -> Self {
+        let mut due = Self::default();
+        // The oldest first, and never the last: a key whose tokens live longer holds up those
+        // behind it, which is always safe.
+        for (index, key) in ring.keys().iter().enumerate() {
+            let Some(stops) = ring.stops_issuing(index) else {
+                break;
+            };
+            let retires = stops.saturating_add(policy.retire_after(key.longest_lifetime()));
+            if retires > now {
+                break;
+            }
+            due.retire.push(key.id());
+        }
+        if let (Some(every), Some(newest)) = (policy.rotate_every, ring.keys().last()) {
+            let introduced = newest.introduced_at();
+            // A key dated in the future was introduced while a clock was wrong: it would
+            // hold up the schedule until then.
+            let wrong = introduced > now.saturating_add(policy.max_clock_skew);
+            due.introduce = wrong || introduced.saturating_add(every) <= now;
+        }
+        due
+    }
+}
+
+impl Inner {
+    /// Does what is due at this moment. The changes take effect when the replica follows
+    /// the log to them; of several replicas that try at once, one wins.
+    ///
+    /// Only the one who follows the store calls this: it may wait for the store.
+    pub(super) fn maintain(self: &Arc<Self>) -> Result<(), StoreError> {
+        let source = self.replica.source();
+        let moment = source.time.moment();
+        if !self.replica.is_fresh(moment) {
+            return Err(StoreError::stale());
+        }
+        self.change_keys(moment.now)?;
+        self.tidy(moment.now)
+    }
+
+    fn change_keys(self: &Arc<Self>, now: UnixSeconds) -> Result<(), StoreError> {
+        let ring = self.replica.ring_to_keep();
+        let due = Due::at(now, &ring, &self.policy);
+        if due == Due::default() || *self.changing_keys.lock() {
+            return Ok(());
+        }
+        let mut changes: Vec<_> = due.retire.into_iter().map(Change::Retire).collect();
+        if due.introduce {
+            let key = self.replica.source().new_key(self.policy.announce_for)?;
+            changes.push(Change::Introduce(key));
+        }
+        let newest_key = ring.keys().last().map(|key| key.id());
+        let changes = Changes {
+            ring,
+            newest_key,
+            changes,
+        };
+        *self.changing_keys.lock() = true;
+        let inner = Arc::clone(self);
+        // Refused because another replica was first, or failed: the next turn looks again.
+        let finish = move |_| *inner.changing_keys.lock() = false;
+        if let Err(error) = self.replica.commit(changes, finish) {
+            *self.changing_keys.lock() = false;
+            return Err(error.into());
+        }
+        Ok(())
+    }
+
+    fn tidy(&self, now: UnixSeconds) -> Result<(), StoreError> {
+        let ring = self.replica.ring();
+        let floor = ring.lowest_position();
+        let mut tidied = self.tidied.lock();
+        if tidied.floor == floor && now.abs_diff(tidied.at) < TIDY_EVERY {
+            return Ok(());
+        }
+        // The log proves losses to replicas that slept, as long as they hold tokens.
+        let lifetimes = ring.keys().iter().map(|key| key.longest_lifetime());
+        let longest = lifetimes.max().unwrap_or(self.policy.max_token_lifetime);
+        let log = Duration::from_secs(self.policy.retire_after(longest));
+        let source = self.replica.source();
+        let time = source.time.moment().store_time();
+        let outcome = source.store.tidy(Tidy {
+            history: ring.history(),
+            epochs_up_to: floor,
+            events_before: time.saturating_sub(log).saturating_sub(KEPT_LONGER),
+            sessions_before: time.saturating_sub(KEPT_LONGER),
+            receipts_before: time.saturating_sub(KEPT_LONGER),
+            now: time,
+        })?;
+        if let Outcome::Done { .. } = outcome.value {
+            *tidied = Tidied { at: now, floor };
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Policy, crypto::SystemRandom, epoch_table::EpochTable, history_secrets::NewHistorySecrets,
+        key_ring::tests::ring_key, ring_key::RingKey, store::HistoryId,
+    };
+
+    fn ring(keys: Vec<RingKey>) -> (KeyRing, Vec<KeyId>) {
+        let history = HistoryId::draw(&SystemRandom).unwrap();
+        let secrets = NewHistorySecrets::draw(&SystemRandom).unwrap().into();
+        let ids = keys.iter().map(RingKey::id).collect();
+        let ring = KeyRing::new(history, secrets, keys, EpochTable::new(0, 0));
+        (ring.unwrap(), ids)
+    }
+
+    /// A lifetime of 900 s, staleness 10 s, skew 2 s: a key goes 918 s after it stopped.
+    fn policy(rotate_every: u64) -> CheckedPolicy {
+        let every = Duration::from_secs(rotate_every);
+        Policy::default().rotate_every(every).check().unwrap()
+    }
+
+    #[test]
+    fn a_key_is_introduced_when_the_newest_is_old_enough() {
+        let (ring, _) = ring(vec![ring_key(1, 1000, 0)]);
+        for (now, introduce) in [(1000, false), (4599, false), (4600, true), (9999, true)] {
+            assert_eq!(
+                Due::at(now, &ring, &policy(3600)).introduce,
+                introduce,
+                "{now}"
+            );
+        }
+        let by_hand = Policy::default().rotate_by_hand().check().unwrap();
+        assert!(!Due::at(9999, &ring, &by_hand).introduce);
+    }
+
+    #[test]
+    fn a_key_retires_when_its_last_token_is_long_dead() {
+        let (ring, ids) = ring(vec![ring_key(1, 0, 0), ring_key(5, 5000, 14)]);
+        let retire = |now| Due::at(now, &ring, &policy(100_000)).retire;
+        assert_eq!(retire(5014 + 917), []);
+        assert_eq!(retire(5014 + 918), [ids[0]]);
+        assert_eq!(retire(1_000_000), [ids[0]], "the last key stays");
+    }
+
+    #[test]
+    fn keys_retire_oldest_first() {
+        let keys = vec![
+            ring_key(1, 0, 0),
+            ring_key(5, 5000, 14),
+            ring_key(9, 5010, 14),
+        ];
+        let (ring, ids) = ring(keys);
+        let retire = |now| Due::at(now, &ring, &policy(100_000)).retire;
+        assert_eq!(retire(5014 + 918), ids[..1]);
+        assert_eq!(retire(5024 + 917), ids[..1]);
+        assert_eq!(retire(5024 + 918), ids[..2]);
+    }
+
+    /// A wrong clock announced a key for next month: it does not hold up the schedule.
+    #[test]
+    fn a_key_dated_in_the_future_is_followed_by_another() {
+        let (ring, _) = ring(vec![ring_key(1, 1000, 0), ring_key(2, 9_000_000, 14)]);
+        assert!(Due::at(1010, &ring, &policy(3600)).introduce);
+        assert!(!Due::at(8_999_998, &ring, &policy(3600)).introduce);
+    }
+}

@@ -1,0 +1,124 @@
+//! Changes on their way to the store and back.
+
+use std::sync::Arc;
+
+use super::Replica;
+use crate::{
+    Epoch, StoreError,
+    crypto::RandomError,
+    epoch_log::Change,
+    key_ring::KeyRing,
+    store::{Commit, EventId, KeyId, NewEvent, Outcome, Place},
+};
+
+/// Changes of one commit.
+pub(crate) struct Changes {
+    /// What their tags and secrets were made for: the commit is refused in another history.
+    pub(crate) ring: Arc<KeyRing>,
+    /// The commit is refused if another key is the newest.
+    pub(crate) newest_key: Option<KeyId>,
+    pub(crate) changes: Vec<Change>,
+}
+
+impl Replica {
+    /// Commits changes, of which there must be some. `finish` is called when they are in
+    /// force here, with their epochs in order, or when they failed.
+    ///
+    /// # Errors
+    ///
+    /// If there are no random bytes for the ids; `finish` was dropped then.
+    pub(crate) fn commit<F>(
+        self: &Arc<Self>,
+        changes: Changes,
+        finish: F,
+    ) -> Result<(), RandomError>
+    where
+        F: FnOnce(Result<Vec<Epoch>, StoreError>) + Send + 'static,
+    {
+        let random = &*self.source.random;
+        let events: Result<Vec<NewEvent>, _> = changes
+            .changes
+            .into_iter()
+            .map(|change| Ok(change.into_event(EventId::draw(random)?)))
+            .collect();
+        let commit = Commit {
+            history: changes.ring.history(),
+            newest_key: changes.newest_key,
+            events: events?,
+            sessions: Vec::new(),
+            now: self.source.time.sending().store_time(),
+        };
+        let Some(last) = commit.last_event() else {
+            finish(Ok(Vec::new()));
+            return Ok(());
+        };
+        let ids: Vec<_> = commit.events.iter().map(|event| event.id).collect();
+        // Before the commit is sent: its event may be applied here before its answer comes.
+        self.pending.expect(
+            last,
+            Box::new(move |applied| finish(applied.map(|last| epochs_up_to(last, &ids)))),
+        );
+        self.send(commit, last);
+        Ok(())
+    }
+
+    fn send(self: &Arc<Self>, commit: Commit, last: EventId) {
+        let history = commit.history;
+        let more = commit.events.len() as u64 - 1;
+        let unanswered = Unanswered {
+            replica: Arc::clone(self),
+            event: last,
+        };
+        self.source.store.commit(
+            commit,
+            Box::new(move |answer| match answer.map(|answer| answer.value) {
+                Ok(Outcome::Done { position }) => unanswered.acknowledged(Place {
+                    history,
+                    position: position.saturating_add(more),
+                    event: last,
+                }),
+                Ok(Outcome::Refused(refusal)) => unanswered.failed(StoreError::refused(refusal)),
+                Err(error) => unanswered.failed(error),
+            }),
+        );
+    }
+}
+
+/// A commit that the store has not answered. Dropped so, the wait for its event fails.
+struct Unanswered {
+    replica: Arc<Replica>,
+    event: EventId,
+}
+
+impl Unanswered {
+    fn acknowledged(self, place: Place) {
+        let exchanges = self.replica.exchanges();
+        self.replica.pending.acknowledged(place, exchanges);
+    }
+
+    fn failed(self, error: StoreError) {
+        let mut error = Some(error);
+        let error = || error.take().unwrap_or_else(StoreError::abandoned);
+        self.replica.pending.failed(self.event, error);
+    }
+}
+
+impl Drop for Unanswered {
+    fn drop(&mut self) {
+        // Does nothing if it was acknowledged.
+        let pending = &self.replica.pending;
+        pending.failed_unacknowledged(self.event);
+    }
+}
+
+/// The epochs of events with consecutive positions, of which the last is at `last`.
+fn epochs_up_to(last: Place, ids: &[EventId]) -> Vec<Epoch> {
+    let first = (last.position + 1).saturating_sub(ids.len() as u64);
+    let positions = first..;
+    let places = positions.zip(ids).map(|(position, event)| Place {
+        position,
+        event: *event,
+        ..last
+    });
+    places.map(Epoch).collect()
+}

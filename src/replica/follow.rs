@@ -1,0 +1,200 @@
+//! One exchange with the store after the other: what the replica does to stay fresh.
+
+use std::{sync::atomic::Ordering, time::Duration};
+
+use super::{Follower, Replica, source::MOST_TURNS};
+use crate::{
+    StoreError,
+    clock::Moment,
+    store::{Answer, Beginning, News, Outcome, Reach},
+};
+
+/// Where an exchange has led.
+enum Reached {
+    /// To the head of the log.
+    Head,
+    /// To events with more behind them.
+    More,
+    /// To another state, by a snapshot or a restart.
+    Turn,
+}
+
+impl Replica {
+    /// Asks the store for news, waiting up to `wait` for some, and applies it, until the
+    /// head of the log is reached. Also the heartbeat.
+    ///
+    /// One caller at a time; others wait.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]. What was applied before stays; the rest is asked for again.
+    pub(crate) fn follow(&self, wait: Duration) -> Result<(), StoreError> {
+        let mut follower = self.follower.lock();
+        let result = self.reach_head_and_settle(&mut follower, wait);
+        self.judge(&mut follower, result.is_err());
+        result
+    }
+
+    fn reach_head_and_settle(
+        &self,
+        follower: &mut Follower,
+        wait: Duration,
+    ) -> Result<(), StoreError> {
+        let mut wait = match self.is_waited_for() {
+            true => Duration::ZERO,
+            false => wait,
+        };
+        for _ in 0..MOST_TURNS {
+            let exchange = self.reach_head(follower, wait)?;
+            self.settle(follower, exchange)?;
+            // To settle may take a restart, and then the head is elsewhere.
+            if !self.freshness.is_forgotten() {
+                return Ok(());
+            }
+            wait = Duration::ZERO;
+        }
+        Err(StoreError::unsettled())
+    }
+
+    /// Gives the number of the exchange that reached the head.
+    fn reach_head(&self, follower: &mut Follower, wait: Duration) -> Result<u64, StoreError> {
+        let (mut wait, mut turns) = (wait, 0);
+        loop {
+            let begun = self.exchanges.fetch_add(1, Ordering::SeqCst) + 1;
+            let sent = self.source.time.sending();
+            match self.exchange(follower, sent, wait)? {
+                Reached::Head => {
+                    // Dated when it was sent: what happened since may not be in it.
+                    self.freshness.reached_head(sent);
+                    return Ok(begun);
+                }
+                Reached::More => {}
+                Reached::Turn => turns += 1,
+            }
+            if turns > MOST_TURNS {
+                return Err(StoreError::unsettled());
+            }
+            wait = Duration::ZERO;
+        }
+    }
+
+    fn exchange(
+        &self,
+        follower: &mut Follower,
+        sent: Moment,
+        wait: Duration,
+    ) -> Result<Reached, StoreError> {
+        let heartbeat = self.source.heartbeat(Some(follower.applied), sent);
+        let answer = self.source.store.events_after(heartbeat, wait)?;
+        self.check_clock(sent, &answer)?;
+        match answer.value {
+            News::Events { events, more } => {
+                for event in events {
+                    self.apply(follower, event)?;
+                }
+                Ok(if more { Reached::More } else { Reached::Head })
+            }
+            News::TakeSnapshot => {
+                self.adopt_snapshot(follower)?;
+                Ok(Reached::Turn)
+            }
+            News::NotMyPast => {
+                self.restart(Beginning::Unknown(follower.applied))?;
+                Ok(Reached::Turn)
+            }
+        }
+    }
+
+    /// A replica whose clock differs from the store's would issue tokens that outlive
+    /// their key.
+    fn check_clock<T>(&self, sent: Moment, answer: &Answer<T>) -> Result<(), StoreError> {
+        if self.source.store.reach() != Reach::Shared {
+            return Ok(());
+        }
+        let skew = self.source.policy.max_clock_skew();
+        let (earliest, latest) = (sent.store_time(), self.source.time.sending().store_time());
+        let off_by = match answer.time {
+            time if time < earliest => time.distance(earliest),
+            time if time > latest => time.distance(latest),
+            _ => Duration::ZERO,
+        };
+        if off_by > skew {
+            self.freshness.forget();
+            return Err(StoreError::clock(off_by));
+        }
+        Ok(())
+    }
+
+    /// The store has lost something that it has shown or acknowledged. Refuses
+    /// everything, and begins a new history if the condition holds; the next exchange
+    /// tells how it went on.
+    pub(super) fn restart(&self, beginning: Beginning) -> Result<Outcome, StoreError> {
+        self.freshness.forget();
+        let new = self.source.new_history(beginning)?;
+        let outcome = self.source.store.begin(new)?.value;
+        if let Outcome::Done { .. } = outcome {
+            self.observer.restarted();
+        }
+        Ok(outcome)
+    }
+
+    /// Replaces the whole state by the store's, if it is not older than this one and
+    /// nothing shows that the store has lost something.
+    fn adopt_snapshot(&self, follower: &mut Follower) -> Result<(), StoreError> {
+        let place = follower.applied;
+        let Some((snapshot, table)) = self.source.load()? else {
+            self.restart(Beginning::Unknown(place))?;
+            return Ok(());
+        };
+        let head = snapshot.head;
+        let same_history = head.history == place.history;
+        if same_history && head.position < place.position {
+            return Err(StoreError::old_snapshot(place.position, head.position));
+        }
+        let is_mine = match same_history {
+            true => head.position > place.position || head.event == place.event,
+            false => snapshot.predecessors.contains(&place.history),
+        };
+        if !is_mine {
+            // Conditional on the store still not knowing it: this answer may be late, and
+            // must not log everybody out.
+            self.restart(Beginning::Unknown(place))?;
+            return Ok(());
+        }
+        if snapshot
+            .keys
+            .iter()
+            .any(|key| follower.gone.contains(&key.id))
+        {
+            // Not an old answer: it shows a later state in which the key is back.
+            self.restart(Beginning::InsteadOf(head.history))?;
+            return Ok(());
+        }
+        let predecessors = snapshot.predecessors.clone();
+        let ring = self.source.read(snapshot, table);
+        let ring = ring.inspect_err(|_| self.freshness.forget())?;
+        self.replace(follower, ring);
+        follower.applied = head;
+        follower.predecessors = predecessors;
+        Ok(())
+    }
+
+    /// Tells the observer, and whoever waits, how this replica stands now.
+    fn judge(&self, follower: &mut Follower, failed: bool) {
+        if failed && self.source.store.reach() != Reach::Shared {
+            // Nobody else writes this store, so its news does not age: it fails at once.
+            self.freshness.forget();
+        }
+        let stale = !self.is_fresh(self.source.time.moment());
+        if stale {
+            self.give_up();
+        }
+        if stale != follower.told_stale {
+            follower.told_stale = stale;
+            match stale {
+                true => self.observer.stale(),
+                false => self.observer.recovered(),
+            }
+        }
+    }
+}

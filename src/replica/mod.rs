@@ -1,0 +1,131 @@
+//! The state of this process, and how it follows the store.
+//!
+//! The store is the truth. A replica applies the log's events strictly in order and
+//! without gaps, its own included, or replaces its whole state by a snapshot. It never
+//! merges, never applies ahead, and never writes back what the store does not know: each
+//! of these has revived tokens in models of this design.
+
+mod apply;
+mod commit;
+mod follow;
+mod freshness;
+mod pending;
+mod settle;
+mod source;
+
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use arc_swap::{ArcSwap, Guard};
+use parking_lot::Mutex;
+
+pub(crate) use self::{commit::Changes, source::Source};
+use self::{freshness::Freshness, pending::Pending, settle::Job};
+use crate::{
+    Observer, StoreError,
+    clock::{Moment, UnixSeconds},
+    key_ring::KeyRing,
+    store::{HistoryId, KeyId, Place, Reach},
+};
+
+/// Holds what `verify` reads, and keeps it up with the store.
+pub(crate) struct Replica {
+    source: Source,
+    observer: Arc<dyn Observer>,
+    ring: ArcSwap<KeyRing>,
+    freshness: Freshness,
+    pending: Pending,
+    jobs: Mutex<Vec<Job>>,
+    /// How many exchanges with the store have begun.
+    exchanges: AtomicU64,
+    follower: Mutex<Follower>,
+}
+
+/// What only the one who follows the store needs.
+struct Follower {
+    /// The last event applied.
+    applied: Place,
+    /// The histories before the present one.
+    predecessors: Vec<HistoryId>,
+    /// The keys that were seen to go. One of them in an answer proves that the store has
+    /// lost something.
+    gone: HashSet<KeyId>,
+    /// What the observer was told last.
+    told_stale: bool,
+}
+
+impl Replica {
+    /// Loads the state, or begins it in an empty store, and follows the log to its head.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the store cannot be used or read, or the clocks differ.
+    pub(crate) fn open(source: Source, observer: Arc<dyn Observer>) -> Result<Self, StoreError> {
+        let (ring, head, predecessors) = source.first_state()?;
+        let max_staleness = match source.store.reach() {
+            Reach::Memory | Reach::Embedded => None,
+            Reach::Shared => Some(source.policy.max_staleness()),
+        };
+        let replica = Self {
+            source,
+            observer,
+            ring: ArcSwap::from_pointee(ring),
+            freshness: Freshness::new(max_staleness),
+            pending: Pending::default(),
+            jobs: Mutex::default(),
+            exchanges: AtomicU64::new(0),
+            follower: Mutex::new(Follower {
+                applied: head,
+                predecessors,
+                gone: HashSet::new(),
+                told_stale: false,
+            }),
+        };
+        replica.follow(std::time::Duration::ZERO)?;
+        Ok(replica)
+    }
+
+    /// The ring of this moment, with its table.
+    pub(crate) fn ring(&self) -> Guard<Arc<KeyRing>> {
+        self.ring.load()
+    }
+
+    /// The same, to be kept.
+    pub(crate) fn ring_to_keep(&self) -> Arc<KeyRing> {
+        self.ring.load_full()
+    }
+
+    /// Whether the news is young enough at this moment to tell what was revoked.
+    pub(crate) fn is_fresh(&self, moment: Moment) -> bool {
+        self.freshness.is_fresh(moment)
+    }
+
+    /// The time up to which bumps made elsewhere are known here; `None` if nothing is
+    /// ever made elsewhere.
+    pub(crate) fn news_of(&self) -> Option<UnixSeconds> {
+        self.freshness.news_of()
+    }
+
+    pub(crate) fn observer(&self) -> &dyn Observer {
+        &*self.observer
+    }
+
+    pub(crate) fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// Nobody follows the store any more, so nothing can be accepted or waited for.
+    pub(crate) fn abandon(&self) {
+        self.freshness.forget();
+        self.give_up();
+    }
+
+    fn exchanges(&self) -> u64 {
+        self.exchanges.load(Ordering::SeqCst)
+    }
+}

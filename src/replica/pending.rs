@@ -1,0 +1,135 @@
+//! Who waits for an event to be in force here.
+
+use std::collections::HashMap;
+
+use parking_lot::Mutex;
+
+use crate::{
+    StoreError,
+    store::{EventId, Place},
+};
+
+type Finish = Box<dyn FnOnce(Result<Place, StoreError>) + Send>;
+
+/// Those who wait, by the id of the event: the position alone could be another event's,
+/// given again after a loss.
+#[derive(Default)]
+pub(crate) struct Pending {
+    waiting: Mutex<HashMap<EventId, Vec<Waiter>>>,
+}
+
+struct Waiter {
+    /// Where the store said that it keeps the event.
+    acknowledged: Option<Place>,
+    /// Whether this replica has applied it already.
+    applied: bool,
+    /// How many exchanges had begun when the place was learnt.
+    exchanges: u64,
+    finish: Finish,
+}
+
+impl Pending {
+    /// Waits for an event that is about to be committed: until the store has acknowledged it
+    /// and this replica has applied it, whatever comes first.
+    pub(crate) fn expect(&self, event: EventId, finish: Finish) {
+        self.add(event, None, 0, finish);
+    }
+
+    /// Waits for an event that the store has acknowledged to somebody.
+    pub(crate) fn expect_applied(&self, place: Place, exchanges: u64, finish: Finish) {
+        self.add(place.event, Some(place), exchanges, finish);
+    }
+
+    fn add(&self, event: EventId, acknowledged: Option<Place>, exchanges: u64, finish: Finish) {
+        let waiter = Waiter {
+            acknowledged,
+            applied: false,
+            exchanges,
+            finish,
+        };
+        self.waiting.lock().entry(event).or_default().push(waiter);
+    }
+
+    /// The store has acknowledged the event.
+    pub(crate) fn acknowledged(&self, place: Place, exchanges: u64) {
+        let mut waiting = self.waiting.lock();
+        for waiter in waiting.get_mut(&place.event).into_iter().flatten() {
+            waiter.acknowledged = Some(place);
+            waiter.exchanges = exchanges;
+        }
+        let done = Self::take(&mut waiting, place.event, |waiter| waiter.applied);
+        drop(waiting);
+        Self::succeed(done);
+    }
+
+    /// This replica has applied the event.
+    pub(crate) fn applied(&self, event: EventId) {
+        let mut waiting = self.waiting.lock();
+        if waiting.is_empty() {
+            return;
+        }
+        for waiter in waiting.get_mut(&event).into_iter().flatten() {
+            waiter.applied = true;
+        }
+        let done = Self::take(&mut waiting, event, |waiter| waiter.acknowledged.is_some());
+        drop(waiting);
+        Self::succeed(done);
+    }
+
+    /// The commit of the event failed, or it will never be applied.
+    pub(crate) fn failed(&self, event: EventId, mut error: impl FnMut() -> StoreError) {
+        let failed = self.waiting.lock().remove(&event);
+        for waiter in failed.into_iter().flatten() {
+            (waiter.finish)(Err(error()));
+        }
+    }
+
+    /// The store will not say any more whether it keeps the event.
+    pub(crate) fn failed_unacknowledged(&self, event: EventId) {
+        let unanswered = Self::take(&mut self.waiting.lock(), event, |waiter| {
+            waiter.acknowledged.is_none()
+        });
+        for waiter in unanswered {
+            (waiter.finish)(Err(StoreError::abandoned()));
+        }
+    }
+
+    /// Nobody applies events any more, or not soon: fails those whose event is kept.
+    pub(crate) fn give_up_on_acknowledged(&self) {
+        for (place, _) in self.places() {
+            self.failed(place.event, StoreError::not_in_force);
+        }
+    }
+
+    /// The acknowledged places, with the number of exchanges begun when each was learnt.
+    pub(crate) fn places(&self) -> Vec<(Place, u64)> {
+        let waiting = self.waiting.lock();
+        let waiters = waiting.values().flatten();
+        waiters
+            .filter_map(|waiter| Some((waiter.acknowledged?, waiter.exchanges)))
+            .collect()
+    }
+
+    fn take(
+        waiting: &mut HashMap<EventId, Vec<Waiter>>,
+        event: EventId,
+        mut done: impl FnMut(&Waiter) -> bool,
+    ) -> Vec<Waiter> {
+        let Some(waiters) = waiting.get_mut(&event) else {
+            return Vec::new();
+        };
+        let taken = waiters.extract_if(.., |waiter| done(waiter)).collect();
+        if waiters.is_empty() {
+            waiting.remove(&event);
+        }
+        taken
+    }
+
+    fn succeed(waiters: Vec<Waiter>) {
+        for waiter in waiters {
+            if let Some(place) = waiter.acknowledged {
+                (waiter.finish)(Ok(place));
+            }
+        }
+    }
+}
