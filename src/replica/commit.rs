@@ -94,6 +94,7 @@ impl Unanswered {
     fn acknowledged(self, place: Place) {
         let exchanges = self.replica.exchanges();
         self.replica.pending.acknowledged(place, exchanges);
+        self.replica.give_up_if_abandoned();
     }
 
     fn failed(self, error: StoreError) {

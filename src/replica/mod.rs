@@ -17,7 +17,7 @@ use std::{
     collections::HashSet,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -43,6 +43,7 @@ pub(crate) struct Replica {
     jobs: Mutex<Vec<Job>>,
     /// How many exchanges with the store have begun.
     exchanges: AtomicU64,
+    is_abandoned: AtomicBool,
     follower: Mutex<Follower>,
 }
 
@@ -79,6 +80,7 @@ impl Replica {
             pending: Pending::default(),
             jobs: Mutex::default(),
             exchanges: AtomicU64::new(0),
+            is_abandoned: AtomicBool::new(false),
             follower: Mutex::new(Follower {
                 applied: head,
                 predecessors,
@@ -121,8 +123,17 @@ impl Replica {
 
     /// Nobody follows the store any more, so nothing can be accepted or waited for.
     pub(crate) fn abandon(&self) {
+        self.is_abandoned.store(true, Ordering::SeqCst);
         self.freshness.forget();
         self.give_up();
+    }
+
+    /// Looked at by whoever waits, after it has said so: either it sees this, or whoever
+    /// abandons sees the wait.
+    fn give_up_if_abandoned(&self) {
+        if self.is_abandoned.load(Ordering::SeqCst) {
+            self.give_up();
+        }
     }
 
     fn exchanges(&self) -> u64 {

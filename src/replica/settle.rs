@@ -26,6 +26,7 @@ impl Replica {
         let finish = Box::new(|applied: Result<Place, _>| finish(applied.map(Epoch)));
         self.pending
             .expect_applied(epoch.0, self.exchanges(), finish);
+        self.give_up_if_abandoned();
         self.source.store.wake();
     }
 
@@ -99,6 +100,7 @@ impl Replica {
             exchanges: self.exchanges(),
             run: Box::new(run),
         });
+        self.give_up_if_abandoned();
         self.source.store.wake();
     }
 

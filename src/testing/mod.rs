@@ -8,7 +8,6 @@ mod by_hand;
 mod clock;
 mod faulty;
 mod known;
-mod misbehaviour;
 
 pub use self::by_hand::{by_hand, finish, follow, maintain};
 pub use self::clock::ManualClock;

@@ -1,9 +1,9 @@
 //! Faults at random, the same ones for the same seed.
 
-use super::known::KnownRandom;
 use crate::{
     crypto::{Random, random_array},
     store::{Answer, News},
+    testing::known::KnownRandom,
 };
 
 /// What goes wrong with one request.

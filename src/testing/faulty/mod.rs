@@ -1,5 +1,8 @@
 //! A store that fails as told.
 
+mod misbehaviour;
+mod store;
+
 use std::{
     fmt,
     sync::{
@@ -11,13 +14,10 @@ use std::{
 
 use parking_lot::Mutex;
 
-use super::misbehaviour::{Fault, Misbehaviour};
+use self::misbehaviour::Misbehaviour;
 use crate::{
-    Clock, MemoryStore, Store, StoreError,
-    store::{
-        Answer, Commit, Completion, Heartbeat, NewHistory, News, Outcome, Reach, Receipt, Rewrap,
-        SessionQuery, SessionRow, Snapshot, StoreTime, StoredEpoch, Tidy,
-    },
+    Clock, MemoryStore, Store,
+    store::{Commit, Completion, Outcome, StoreTime},
 };
 
 /// A shared store in memory that fails as it is told: to be connected to by several
@@ -68,11 +68,14 @@ struct Server {
 #[derive(Default)]
 struct Connection {
     is_cut: AtomicBool,
+    /// How many times more it is told events before it is cut.
+    reads_left: Mutex<Option<usize>>,
     holds_commits: AtomicBool,
     holds_answers: AtomicBool,
     held: Mutex<Vec<Box<dyn FnOnce() + Send>>>,
-    /// What reads are answered from instead of the server: a standby that lags.
-    standby: Mutex<Option<Arc<MemoryStore>>>,
+    /// What reads are answered from instead of the server: a standby that lags, with
+    /// the time at which it showed the server's state.
+    standby: Mutex<Option<(Arc<MemoryStore>, StoreTime)>>,
     misbehaviour: Mutex<Option<Misbehaviour>>,
 }
 
@@ -116,10 +119,17 @@ impl FaultyStore {
         self.connection.is_cut.store(true, Ordering::SeqCst);
     }
 
+    /// Cuts this connection when it has asked for events so many times more, with the
+    /// last answer.
+    pub fn cut_after_reads(&self, reads: usize) {
+        *self.connection.reads_left.lock() = Some(reads);
+    }
+
     /// Ends what [`cut`](Self::cut), [`lag`](Self::lag) and
     /// [`misbehave`](Self::misbehave) began. Held commits stay held.
     pub fn mend(&self) {
         self.connection.is_cut.store(false, Ordering::SeqCst);
+        *self.connection.reads_left.lock() = None;
         *self.connection.standby.lock() = None;
         *self.connection.misbehaviour.lock() = None;
     }
@@ -150,9 +160,14 @@ impl FaultyStore {
     }
 
     /// From now on, what this connection reads comes from a standby that shows the
-    /// state of this moment for ever. Its commits reach the server.
+    /// state, and tells the time, of this moment for ever. Its commits reach the server.
     pub fn lag(&self) {
-        *self.connection.standby.lock() = Some(Arc::new(self.server.store.copy()));
+        self.lag_at(&self.back_up());
+    }
+
+    /// The same with a standby that shows the moment of a backup.
+    pub fn lag_at(&self, backup: &Backup) {
+        *self.connection.standby.lock() = Some((Arc::new(backup.0.copy()), backup.1));
     }
 
     /// Makes this connection fail at random, as `seed` decides: requests fail before or
@@ -179,7 +194,8 @@ impl FaultyStore {
 
     /// A backup of the server.
     pub fn back_up(&self) -> Backup {
-        Backup(self.server.store.copy())
+        let now = self.server.now(StoreTime::default());
+        Backup(self.server.store.copy(), now)
     }
 
     /// Puts a backup in place of what the server holds.
@@ -199,7 +215,7 @@ impl FaultyStore {
 }
 
 /// A copy of what a [`FaultyStore`] held.
-pub struct Backup(MemoryStore);
+pub struct Backup(MemoryStore, StoreTime);
 
 impl fmt::Debug for Backup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -236,162 +252,5 @@ impl Server {
         self.remember();
         let now = self.now(commit.now);
         self.store.commit(Commit { now, ..commit }, done);
-    }
-}
-
-fn cut() -> StoreError {
-    StoreError::unavailable("the connection is cut")
-}
-
-impl FaultyStore {
-    /// Makes a request that waits for its answer.
-    fn request<T>(
-        &self,
-        request: impl FnOnce(&Server) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
-        if self.connection.is_cut.load(Ordering::SeqCst) {
-            return Err(cut());
-        }
-        match self.fault() {
-            Some(Fault::Before) => Err(cut()),
-            Some(Fault::After) => request(&self.server).and(Err(cut())),
-            _ => request(&self.server),
-        }
-    }
-
-    fn fault(&self) -> Option<Fault> {
-        let mut misbehaviour = self.connection.misbehaviour.lock();
-        misbehaviour.as_mut().and_then(Misbehaviour::fault)
-    }
-
-    fn standby(&self) -> Option<Arc<MemoryStore>> {
-        self.connection.standby.lock().clone()
-    }
-
-    fn hold(&self, step: impl FnOnce() + Send + 'static) {
-        self.connection.held.lock().push(Box::new(step));
-    }
-
-    /// `done`, or something that holds the answer back.
-    fn answering<T: Send + 'static>(&self, done: Completion<T>, late: bool) -> Completion<T> {
-        if !late && !self.connection.holds_answers.load(Ordering::SeqCst) {
-            return done;
-        }
-        let connection = Arc::clone(&self.connection);
-        Box::new(move |answer| {
-            let step = Box::new(move || done(answer));
-            connection.held.lock().push(step);
-        })
-    }
-
-    /// Sometimes lets go of what was held because of a misbehaviour.
-    fn let_some_go(&self) {
-        let lets_go =
-            (self.connection.misbehaviour.lock().as_mut()).is_some_and(Misbehaviour::lets_go);
-        if lets_go {
-            let held = std::mem::take(&mut *self.connection.held.lock());
-            for step in held {
-                step();
-            }
-        }
-    }
-}
-
-impl Store for FaultyStore {
-    fn reach(&self) -> Reach {
-        match self.server.clock {
-            Some(_) => Reach::Shared,
-            None => Reach::Embedded,
-        }
-    }
-
-    fn events_after(
-        &self,
-        heartbeat: Heartbeat,
-        wait: Duration,
-    ) -> Result<Answer<News>, StoreError> {
-        self.let_some_go();
-        let answer = self.request(|server| {
-            let now = server.now(heartbeat.now);
-            let heartbeat = Heartbeat { now, ..heartbeat };
-            match self.standby() {
-                Some(standby) => standby.events_after(heartbeat, Duration::ZERO),
-                None => server.store.events_after(heartbeat, wait),
-            }
-        })?;
-        let mut misbehaviour = self.connection.misbehaviour.lock();
-        Ok(match misbehaviour.as_mut() {
-            Some(misbehaviour) => misbehaviour.old_or(answer),
-            None => answer,
-        })
-    }
-
-    fn snapshot(
-        &self,
-        now: StoreTime,
-        epochs: &mut dyn FnMut(StoredEpoch),
-    ) -> Result<Answer<Option<Snapshot>>, StoreError> {
-        self.request(|server| match self.standby() {
-            Some(standby) => standby.snapshot(server.now(now), epochs),
-            None => server.store.snapshot(server.now(now), epochs),
-        })
-    }
-
-    fn begin(&self, new: NewHistory) -> Result<Answer<Outcome>, StoreError> {
-        self.request(|server| {
-            server.remember();
-            let now = server.now(new.now);
-            server.store.begin(NewHistory { now, ..new })
-        })
-    }
-
-    fn commit(&self, commit: Commit, done: Completion<Outcome>) {
-        if self.connection.is_cut.load(Ordering::SeqCst) {
-            return done(Err(cut()));
-        }
-        let server = Arc::clone(&self.server);
-        match self.fault() {
-            Some(Fault::Before) => done(Err(cut())),
-            Some(Fault::After) => server.commit(commit, Box::new(|_| done(Err(cut())))),
-            Some(Fault::LateRequest) => self.hold(move || server.commit(commit, done)),
-            Some(Fault::LateAnswer) => server.commit(commit, self.answering(done, true)),
-            None if self.connection.holds_commits.load(Ordering::SeqCst) => {
-                self.hold(move || server.commit(commit, done));
-            }
-            None => server.commit(commit, self.answering(done, false)),
-        }
-    }
-
-    fn sessions(&self, query: SessionQuery, done: Completion<Option<Vec<SessionRow>>>) {
-        if self.connection.is_cut.load(Ordering::SeqCst) {
-            return done(Err(cut()));
-        }
-        let now = self.server.now(query.now);
-        let done = self.answering(done, false);
-        self.server
-            .store
-            .sessions(SessionQuery { now, ..query }, done);
-    }
-
-    fn rewrap(&self, rewrap: Rewrap) -> Result<Answer<Outcome>, StoreError> {
-        self.request(|server| {
-            let now = server.now(rewrap.now);
-            server.store.rewrap(Rewrap { now, ..rewrap })
-        })
-    }
-
-    fn tidy(&self, tidy: Tidy) -> Result<Answer<Outcome>, StoreError> {
-        self.request(|server| {
-            let now = server.now(tidy.now);
-            server.store.tidy(Tidy { now, ..tidy })
-        })
-    }
-
-    fn receipts(&self, now: StoreTime) -> Result<Answer<Vec<Receipt>>, StoreError> {
-        self.request(|server| server.store.receipts(server.now(now)))
-    }
-
-    fn wake(&self) {
-        self.server.store.wake();
     }
 }

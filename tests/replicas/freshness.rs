@@ -1,0 +1,174 @@
+//! How old the news may be.
+
+use epochkey::{
+    Authority, Grant, Scope,
+    store::{Answer, Commit, Effect, EventId, NewEvent, Outcome, Store, StoreTime},
+    testing::{self, FaultyStore, ManualClock},
+};
+
+use crate::support::*;
+
+#[test]
+fn a_partitioned_replica_refuses_when_its_news_is_too_old() {
+    let fleet = Fleet::new();
+    let replica = fleet.replica();
+    let token = replica.issue("u");
+    let verified = replica.authority.verify(&token).unwrap();
+    replica.link.cut();
+    fleet.clock.advance(secs(10));
+    assert!(replica.follow().is_err());
+    assert_eq!(replica.outcome(&token), "good");
+    assert!(replica.authority.recheck(&verified).is_ok());
+
+    fleet.clock.advance(secs(1));
+    replica.assert_refuses_everything(&token);
+    assert_eq!(replica.authority.recheck(&verified).unwrap_err(), STALE);
+    assert!(replica.follow().is_err());
+    assert_eq!(count(&replica.told.stale), 1);
+
+    replica.link.mend();
+    replica.follow().unwrap();
+    assert_eq!(replica.outcome(&token), "good");
+    assert!(replica.authority.recheck(&verified).is_ok());
+    assert_eq!(count(&replica.told.recovered), 1);
+}
+
+/// The larger of both clocks counts: neither a wall clock that stands still nor a machine
+/// that slept makes old news fresh.
+#[test]
+fn neither_clock_can_hide_the_age_of_news() {
+    let age_by = |step: &dyn Fn(&ManualClock)| {
+        let fleet = Fleet::new();
+        let clock = ManualClock::at_unix_seconds(START);
+        let replica = fleet.replica_with(fleet.builder().clock(clock.clone()));
+        let token = replica.issue("u");
+        step(&clock);
+        (replica.outcome(&token), replica.is_stale())
+    };
+    let stale = ("stale_epochs", true);
+    assert_eq!(age_by(&|clock| clock.advance(secs(10))), ("good", false));
+    assert_eq!(age_by(&|clock| clock.set_forward(secs(11))), stale);
+    let held_back = |clock: &ManualClock| {
+        clock.advance(secs(11));
+        clock.rewind(secs(11));
+    };
+    assert_eq!(age_by(&held_back), stale);
+    // Back by anything: it may have hidden any time.
+    assert_eq!(age_by(&|clock| clock.rewind(secs(1))), stale);
+}
+
+#[test]
+fn a_paused_store_that_answers_old_data_is_noticed() {
+    let fleet = Fleet::new();
+    let (ours, theirs) = (fleet.replica(), fleet.replica());
+    let token = ours.issue("u");
+    ours.link.lag();
+    theirs.bump("u");
+    for _ in 0..3 {
+        fleet.clock.advance(secs(1));
+        let _ = ours.follow();
+    }
+    ours.assert_refuses_everything(&token);
+    ours.link.mend();
+    ours.follow().unwrap();
+    fleet.clock.advance(secs(6));
+    ours.follow().unwrap();
+    assert_eq!(ours.outcome(&token), "revoked");
+}
+
+/// A log-in through a replica that was behind is dead as soon as that has caught up,
+/// unless it caught up first.
+#[test]
+fn a_log_in_after_catching_up_is_not_born_dead() {
+    let fleet = Fleet::new();
+    let (ours, theirs) = (fleet.replica(), fleet.replica());
+    theirs.bump("u");
+    let behind = ours.issue("u");
+    let mark = ours.finish(ours.authority.catch_up());
+    let log_in = ours.authority.issue(Grant::user("u").as_of(mark)).unwrap();
+    assert_ne!(ours.outcome(&behind), "good");
+    for replica in [&ours, &theirs] {
+        replica.follow().unwrap();
+        assert_eq!(replica.outcome(&log_in), "good");
+    }
+    // And a mark from before is refused, since the user was bumped after it.
+    let old = ours.authority.mark();
+    theirs.bump("u");
+    ours.follow().unwrap();
+    let refused = ours.authority.issue(Grant::user("u").as_of(old));
+    assert_eq!(refused.unwrap_err().label(), "bumped_since_mark");
+}
+
+#[test]
+fn to_catch_up_takes_an_exchange_sent_afterwards() {
+    let fleet = Fleet::new();
+    let (ours, theirs) = (fleet.replica(), fleet.replica());
+    let caught_up = ours.authority.catch_up();
+    ours.link.cut();
+    fleet.clock.advance(secs(11));
+    assert!(ours.follow().is_err());
+    assert_eq!(caught_up.wait().unwrap_err().label(), "stale");
+    ours.link.mend();
+    theirs.bump("u");
+    let mark = ours.finish(ours.authority.catch_up());
+    assert_eq!(mark, ours.authority.mark());
+    assert_eq!(ours.position(), theirs.position());
+}
+
+/// An event that a newer version wrote may be a bump: to skip it could revive a token.
+#[test]
+fn an_unreadable_event_stops_a_replica_at_once() {
+    let fleet = Fleet::new();
+    let replica = fleet.replica();
+    let token = replica.issue("u");
+    let snapshot = fleet.server.snapshot(StoreTime::default(), &mut |_| {});
+    let event = NewEvent {
+        id: EventId::from_bytes([9; 16]),
+        body: vec![2, 1, 1, 1],
+        effect: Effect::Epoch {
+            tag: [1; 16],
+            secret: [2; 16],
+        },
+    };
+    let commit = Commit {
+        history: snapshot.unwrap().value.unwrap().head.history,
+        newest_key: None,
+        events: vec![event],
+        sessions: vec![],
+        now: StoreTime::default(),
+    };
+    let done = |answer: Result<Answer<Outcome>, _>| {
+        assert_eq!(answer.unwrap().value, Outcome::Done { position: 2 });
+    };
+    fleet.server.commit(commit, Box::new(done));
+    let bump = replica.authority.bump(Scope::user("u"));
+    for _ in 0..3 {
+        assert_eq!(replica.follow().unwrap_err().label(), "unreadable");
+        replica.assert_refuses_everything(&token);
+        assert_eq!(replica.position(), 1);
+    }
+    let failed = bump.wait().unwrap_err();
+    let source = std::error::Error::source(&failed).unwrap().to_string();
+    assert!(source.contains("keeps the event"), "{source}");
+}
+
+/// A store in one process has no other writers: its news does not age, but what cannot be read
+/// is not trusted.
+#[test]
+fn an_embedded_store_fails_at_once_and_does_not_age() {
+    let clock = ManualClock::at_unix_seconds(START);
+    let fleet = Fleet::new();
+    let store = FaultyStore::embedded();
+    let builder = testing::by_hand(Authority::builder("i", "a"));
+    let builder = builder.clock(clock.clone()).master_secret(fleet.secret);
+    let authority = builder.open(store.clone()).unwrap();
+    let token = authority.issue(Grant::user("u")).unwrap();
+    clock.advance(secs(800));
+    assert!(authority.verify(&token).is_ok());
+    store.cut();
+    assert!(testing::follow(&authority).is_err());
+    assert_eq!(authority.verify(&token).unwrap_err(), STALE);
+    store.mend();
+    testing::follow(&authority).unwrap();
+    assert!(authority.verify(&token).is_ok());
+}
