@@ -82,6 +82,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     );
     report(&authority, &tokens, USERS - 1 - USERS / ORGS);
 
+    authority.rotate_key().wait()?;
+    println!("\nrotated   the key ring: a new key is announced, and nobody notices");
+    report(&authority, &tokens, USERS - 1 - USERS / ORGS);
+
     let again = authority.issue(Grant::user(user(42)).group(org(42)))?;
     println!(
         "\nissued    a new token to {}: it is {}",

@@ -45,23 +45,34 @@
 //! |---|---|
 //! | issue and verify | [`Authority`], [`Grant`], [`Verified`] |
 //! | revoke | [`Authority::bump`], [`Authority::bump_many`], [`Authority::swap_key`], [`Scope`] |
+//! | change the signing key unnoticed | [`Authority::rotate_key`], [`Policy::rotate_every`] |
 //! | check again in a WebSocket | [`Authority::recheck`] |
 //! | demand a recent password | [`Verified::authenticated_within`], [`Policy::max_authentication_age`] |
 //! | set lifetimes and limits | [`Policy`] |
 //! | find out why a token is refused | [`VerifyError`], [`Authority::explain`] |
 //! | keep stale facts out of new tokens | [`Authority::mark`], [`Grant::as_of`] |
+//! | run several processes | [`Authority`], [`Policy::max_staleness`], [`Authority::wait_for`], [`Authority::catch_up`] |
+//! | protect what a store keeps | [`MasterSecret`], [`Authority::rewrap_secrets`] |
+//! | measure and raise alarms | [`Observer`], [`Authority::stats`] |
+//! | write a store | [`store`] |
 //!
 //! # Words
 //!
 //! | word | meaning |
 //! |---|---|
-//! | **ring key** | a signing key; *live* from its introduction until it is swapped out |
-//! | **key ring** | the live ring keys, one so far |
+//! | **ring key** | a signing key: *announced* (verifies, does not sign yet), then *active*, then *retiring* (verifies only), then gone |
+//! | **key ring** | the live ring keys |
+//! | **rotate** | bring in a new ring key in stages; nobody is logged out |
+//! | **swap** | replace the ring at once; every outstanding token dies |
 //! | **epoch** | what a bump starts: a position in the epoch log and a secret that no token contains |
-//! | **epoch log** | all bumps and swaps in their order, at positions 1, 2, 3 … |
-//! | **epoch table** | the current epochs in memory; a swap *prunes* those that concern no live key |
+//! | **epoch log** | all bumps, rotations, swaps and retirements in their order, at positions 1, 2, 3 … |
+//! | **epoch table** | the current epochs in memory; those that concern no live key are *pruned* |
 //! | **floor** | the position up to which the table was pruned |
 //! | **mark** | a moment in the epoch log, taken before facts are read |
+//! | **store** | where the log and the wrapped secrets are kept |
+//! | **master secret** | what wraps every other secret before it reaches a store |
+//! | **history** | a store's log from its beginning; a new one begins when a loss is noticed |
+//! | **replica** | a process that follows a shared store |
 //!
 //! # What it does not do
 //!
@@ -70,13 +81,20 @@
 //! - A stolen token is good until it expires or its scope is bumped.
 //! - A thief of the signing key cannot mint for a user whose current seal they have not
 //!   seen, but with a live token of a user can give that user any claims.
-//! - [`MemoryStore`], the only store so far, forgets on restart. All tokens are refused
-//!   then; nothing revoked comes back.
+//! - [`MemoryStore`], the only store in the crate so far, forgets on restart. All tokens
+//!   are refused then; nothing revoked comes back.
+//! - When a shared store loses what it acknowledged, as in a failover, everybody is logged
+//!   out; and until the first replica notices, others accept what the lost bump had
+//!   revoked. If no replica was running, only the operator knows: see
+//!   [`Authority::restored_from_backup`].
+//! - Two primaries of a store at once defeat every bound on staleness: fence it.
+//! - Just after a swap, a replica that was not told yet refuses the new tokens as
+//!   [`UnknownKey`](VerifyError::UnknownKey).
 //!
 //! # Features
 //!
-//! None by default. `testing` adds the module `testing`: a one-line authority, the manual clock
-//! and known secrets, for tests.
+//! None by default. `testing` adds the module `testing`, for tests: a one-line authority,
+//! the manual clock, a store that fails as told, the contract suite for stores, and known secrets.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]

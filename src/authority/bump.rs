@@ -14,6 +14,11 @@ impl Authority {
     /// as [`Revoked`](crate::VerifyError::Revoked), for good; tokens issued
     /// afterwards are good. Tokens without the scope are not touched.
     ///
+    /// Change the fact first, then bump: a token that still rests on the old one was
+    /// issued before the bump, or is refused because of its [mark](Self::mark). With an
+    /// `.await` between the two, spawn them as one task, for a handler is dropped when its
+    /// client hangs up.
+    ///
     /// ```
     /// # use epochkey::{Authority, Grant, MemoryStore, Scope, VerifyError};
     /// # let authority = Authority::builder("https://issuer.example", "api").open(MemoryStore::new())?;

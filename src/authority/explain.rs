@@ -181,8 +181,13 @@ impl Authority {
             (Step::Times, _) => "The token lives longer than its ring key was introduced for, \
                  so this crate did not issue it. Find who signs with this key, then swap it."
                 .to_owned(),
-            (Step::Freshness, _) => "This process could not follow the epoch log and cannot tell \
-                 what was revoked. Restart it; other processes may accept the token."
+            (Step::Freshness, _) => "This process has no fresh news of the store and cannot tell \
+                 what was revoked. It recovers by itself when it reaches the store again and its \
+                 clock agrees with the store's; other processes may accept the token."
+                .to_owned(),
+            (Step::Seal, VerifyError::StaleEpochs) => "The seal is not that of an epoch known \
+                 here, and the token is newer than the news: most likely it was issued by another \
+                 replica after a bump. Try again in a moment."
                 .to_owned(),
             (Step::Seal, VerifyError::UnknownKey) => "The key ring was swapped while the token \
                  was looked at. The client needs a new token."

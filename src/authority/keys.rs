@@ -85,8 +85,8 @@ impl Authority {
         let (op, completer) = Op::running();
         let running = self.running();
         self.inner.replica.rewrap(move |result| {
-            completer.complete(result);
             drop(running);
+            completer.complete(result);
         });
         op
     }
@@ -104,8 +104,8 @@ impl Authority {
         let (op, completer) = Op::running();
         let running = self.running();
         self.inner.replica.start_over(move |result| {
-            completer.complete(result);
             drop(running);
+            completer.complete(result);
         });
         op
     }

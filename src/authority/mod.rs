@@ -36,10 +36,20 @@ use crate::{
 /// [`verify`](Self::verify), [`recheck`](Self::recheck) and [`issue`](Self::issue)
 /// read memory of this process only. They never wait for a lock that a writer can
 /// hold, and threads that verify tokens of the same user do not slow each other.
-/// [`bump`](Self::bump), [`bump_many`](Self::bump_many) and
-/// [`swap_key`](Self::swap_key) write to the store and may wait for it and for
-/// each other. When one of them returns its result, what it did is visible to
-/// every call that begins afterwards in this process, on any thread.
+///
+/// What touches the store returns an [`Op`] at once. One thread of the authority follows
+/// the store and puts what it says into force here, one event after the other; when an
+/// operation has its result, what it did is visible to every call that begins
+/// afterwards in this process, on any thread. The thread stops with the last clone of the
+/// authority and the last of its operations; to drop the last waits for it, unless the
+/// store is shared.
+///
+/// # Several processes
+///
+/// Every process that opens the same [shared](crate::store::Reach::Shared) store is a
+/// replica. A bump made by one is in force in the others as soon as their thread has read
+/// it, and no later than the policy's [`max_staleness`](crate::Policy::max_staleness): a
+/// replica with older news accepts and issues nothing.
 #[derive(Clone)]
 pub struct Authority {
     inner: Arc<Inner>,
@@ -107,8 +117,9 @@ impl Authority {
                 Some(first) => Ok(result(*first, epochs)),
                 None => Err(StoreError::abandoned()),
             });
-            completer.complete(in_force.map_err(E::from));
+            // First: whoever has the result and then drops the authority, drops the last.
             drop(running);
+            completer.complete(in_force.map_err(E::from));
         };
         match self.inner.replica.commit(changes, finish) {
             Ok(()) => op,

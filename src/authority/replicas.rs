@@ -15,8 +15,8 @@ impl Authority {
         let (op, completer) = Op::running();
         let running = self.running();
         self.inner.replica.wait_for(epoch, move |result| {
-            completer.complete(result);
             drop(running);
+            completer.complete(result);
         });
         op
     }
@@ -44,8 +44,8 @@ impl Authority {
         let (op, completer) = Op::running();
         let running = self.running();
         self.inner.replica.catch_up(move |result| {
-            completer.complete(result);
             drop(running);
+            completer.complete(result);
         });
         op
     }

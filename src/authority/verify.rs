@@ -47,7 +47,8 @@ impl Authority {
     }
 
     /// Asks again whether a token that was verified earlier is still good, for
-    /// WebSockets and streams that outlive a request: its ring key is live, it has
+    /// WebSockets and streams that outlive a request, and for handlers that waited long, as
+    /// for a body, before they do what cannot be undone: its ring key is live, it has
     /// not expired, nothing it carries was bumped, and the policy's authentication
     /// age is kept.
     ///

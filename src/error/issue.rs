@@ -88,13 +88,22 @@ pub enum IssueError {
     /// The grant's mark is from another authority's past, or so old that bumps
     /// since may have been forgotten.
     OutdatedMark,
-    /// This process could not follow the epoch log, so it must not issue.
+    /// This process has no fresh news of the store, so it must not issue.
     StaleEpochs,
     /// The operating system gave no random bytes.
     Random(RandomError),
 }
 
 impl IssueError {
+    /// Whether the same log-in may succeed in a moment: take a new mark and read the facts
+    /// again, or answer with `503`.
+    pub fn is_transient(&self) -> bool {
+        matches!(
+            self,
+            IssueError::BumpedSinceMark { .. } | IssueError::OutdatedMark | IssueError::StaleEpochs
+        )
+    }
+
     /// A short fixed name for metrics and logs, such as `bumped_since_mark`.
     pub fn label(&self) -> &'static str {
         match self {

@@ -16,7 +16,7 @@ use crate::Scope;
 /// fn answer(error: &VerifyError) -> (u16, Option<&'static str>) {
 ///     match error {
 ///         // The token may be good: let the client try again.
-///         VerifyError::StaleEpochs => (503, None),
+///         error if error.is_transient() => (503, None),
 ///         // The token is good, the log-in too old (RFC 9470 section 3).
 ///         VerifyError::AuthenticationTooOld => {
 ///             (401, Some(r#"Bearer error="insufficient_user_authentication""#))
@@ -47,8 +47,8 @@ pub enum VerifyError {
     NotYetValid,
     /// The time from `iat` to `exp` exceeds what the ring key may sign.
     LifetimeTooLong,
-    /// This process cannot tell whether the token was revoked, because it could
-    /// not follow the epoch log. The token may be good: answer `503`.
+    /// This process cannot tell whether the token was revoked: its news of the store
+    /// is too old, or the token is newer than the news. The token may be good: answer `503`.
     StaleEpochs,
     /// The token was ours and its user, session or one of its groups was bumped.
     Revoked {
@@ -83,6 +83,12 @@ impl VerifyError {
     /// A short fixed name for metrics and logs, such as `revoked`.
     pub fn label(&self) -> &'static str {
         Self::LABELS[self.kind()]
+    }
+
+    /// Whether the same token may be found good in a moment: to be answered with `503`
+    /// and `Retry-After`, not with `401`.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, VerifyError::StaleEpochs)
     }
 
     /// The place of its label.

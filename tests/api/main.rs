@@ -6,6 +6,7 @@ mod explaining;
 mod hostile;
 mod issuing;
 mod master_secret;
+mod observing;
 mod policy;
 mod promises;
 mod races;
