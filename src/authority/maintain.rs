@@ -10,11 +10,11 @@ use crate::{
     key_ring::KeyRing,
     policy::CheckedPolicy,
     replica::Changes,
-    store::{KeyId, Outcome, Tidy},
+    store::{KeyId, Outcome, Reach, Tidy},
 };
 
 /// The store is tidied at least this often.
-const TIDY_EVERY: u64 = 600;
+const TIDY_EVERY: u64 = 60;
 /// How long what may be forgotten is kept for those who look at it afterwards.
 const KEPT_LONGER: Duration = Duration::from_secs(3600);
 
@@ -110,16 +110,18 @@ impl Inner {
         if tidied.floor == floor && now.abs_diff(tidied.at) < TIDY_EVERY {
             return Ok(());
         }
-        // The log proves losses to replicas that slept, as long as they hold tokens.
-        let lifetimes = ring.keys().iter().map(|key| key.longest_lifetime());
-        let longest = lifetimes.max().unwrap_or(self.policy.max_token_lifetime);
-        let log = Duration::from_secs(self.policy.retire_after(longest));
         let source = self.replica.source();
         let time = source.time.moment().store_time();
         let outcome = source.store.tidy(Tidy {
             history: ring.history(),
             epochs_up_to: floor,
-            events_before: time.saturating_sub(log).saturating_sub(KEPT_LONGER),
+            // The event at the applied position is what the next request refers to.
+            events_up_to: ring.table().applied().saturating_sub(1),
+            events_before: match source.store.reach() {
+                // Nobody else reads the log, and this replica has applied it.
+                Reach::Memory | Reach::Embedded => time,
+                Reach::Shared => time.saturating_sub(self.keep_log_for(&ring)),
+            },
             sessions_before: time.saturating_sub(KEPT_LONGER),
             receipts_before: time.saturating_sub(KEPT_LONGER),
             now: time,
@@ -128,6 +130,14 @@ impl Inner {
             *tidied = Tidied { at: now, floor };
         }
         Ok(())
+    }
+
+    /// The log proves a loss to replicas that slept, as long as somebody may hold tokens
+    /// that were alive when they fell asleep.
+    fn keep_log_for(&self, ring: &KeyRing) -> Duration {
+        let lifetimes = ring.keys().iter().map(|key| key.longest_lifetime());
+        let longest = lifetimes.fold(self.policy.max_token_lifetime, u64::max);
+        Duration::from_secs(self.policy.retire_after(longest)) + KEPT_LONGER
     }
 }
 

@@ -89,6 +89,9 @@ impl Replica {
         self.check_clock(sent, &answer)?;
         match answer.value {
             News::Events { events, more } => {
+                if events.is_empty() && more {
+                    return Err(StoreError::damaged("there is more, but no events"));
+                }
                 for event in events {
                     self.apply(follower, event)?;
                 }

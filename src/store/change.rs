@@ -161,7 +161,10 @@ pub struct Tidy {
     pub history: HistoryId,
     /// Epochs at this position or below.
     pub epochs_up_to: u64,
-    /// Events dated before this, but never the newest event of the log.
+    /// Events at this position or below, as far as they are dated before
+    /// `events_before`; but never the newest event of the log.
+    pub events_up_to: u64,
+    /// See `events_up_to`.
     pub events_before: StoreTime,
     /// Session rows that expire before this.
     pub sessions_before: StoreTime,

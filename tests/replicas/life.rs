@@ -8,7 +8,8 @@ use std::{
 };
 
 use epochkey::{
-    Authority, Grant, MasterSecret, MemoryStore, Observer, Scope, SystemClock, testing::FaultyStore,
+    Authority, Grant, MasterSecret, MemoryStore, Observer, Scope, SystemClock,
+    testing::{self, FaultyStore, ManualClock},
 };
 
 /// Says so when it is dropped.
@@ -149,4 +150,29 @@ fn eight_replicas_on_bad_connections() {
             .iter()
             .all(|position| *position <= last.as_ref().map_or(0, |p| *p))
     );
+}
+
+/// The store of a single process keeps of its log what is not applied yet, and no more.
+#[test]
+fn an_embedded_log_does_not_grow() {
+    let store = FaultyStore::embedded();
+    let clock = ManualClock::at_unix_seconds(1_700_000_000);
+    let builder = testing::by_hand(Authority::builder("i", "a"));
+    let builder = builder.clock(clock.clone());
+    let builder = builder.master_secret(MasterSecret::generate().unwrap());
+    let authority = builder.open(store.clone()).unwrap();
+    for _ in 0..3 {
+        let scopes = (0..1000).map(|n| Scope::user(n.to_string()));
+        let bumps = authority.bump_many(scopes);
+        testing::finish(&authority, bumps).unwrap();
+        let unapplied = authority.bump(Scope::user("u"));
+        clock.advance(Duration::from_secs(60));
+        testing::maintain(&authority).unwrap();
+        assert_eq!(
+            store.kept_events(),
+            2,
+            "the last one applied, and the one that is not"
+        );
+        testing::finish(&authority, unapplied).unwrap();
+    }
 }

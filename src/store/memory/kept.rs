@@ -29,6 +29,7 @@ struct State {
     secrets: Vec<u8>,
     keys: Vec<StoredKey>,
     epochs: HashMap<[u8; 16], (u64, [u8; 16])>,
+    tidied_up_to: u64,
     /// The newest events; never empty, for it contains the head.
     log: VecDeque<Event>,
     sessions: HashMap<RowId, SessionRow>,
@@ -37,6 +38,11 @@ struct State {
 impl Kept {
     pub(crate) fn head(&self) -> Option<Place> {
         self.state.as_ref().map(|state| state.head)
+    }
+
+    #[cfg(feature = "testing")]
+    pub(crate) fn kept_events(&self) -> usize {
+        self.state.as_ref().map_or(0, |state| state.log.len())
     }
 
     #[cfg(feature = "testing")]
@@ -124,6 +130,7 @@ impl Kept {
             secrets: new.secrets,
             keys: Vec::new(),
             epochs: HashMap::new(),
+            tidied_up_to: 0,
             log: VecDeque::new(),
             sessions: HashMap::new(),
         };
@@ -203,12 +210,14 @@ impl Kept {
         let Some(state) = self.of_history(tidy.history) else {
             return Outcome::Refused(Refusal::History);
         };
-        state
-            .epochs
-            .retain(|_, (position, _)| *position > tidy.epochs_up_to);
-        while state.log.len() > 1
-            && (state.log.front()).is_some_and(|event| event.time < tidy.events_before)
-        {
+        if state.tidied_up_to < tidy.epochs_up_to {
+            state.tidied_up_to = tidy.epochs_up_to;
+            let kept = |position: u64| position > tidy.epochs_up_to;
+            state.epochs.retain(|_, (position, _)| kept(*position));
+        }
+        let may_go =
+            |event: &Event| event.position <= tidy.events_up_to && event.time < tidy.events_before;
+        while state.log.len() > 1 && state.log.front().is_some_and(may_go) {
             state.log.pop_front();
         }
         state

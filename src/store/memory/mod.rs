@@ -48,6 +48,11 @@ impl MemoryStore {
         self.news.notify_all();
     }
 
+    #[cfg(feature = "testing")]
+    pub(crate) fn kept_events(&self) -> usize {
+        self.kept.lock().kept_events()
+    }
+
     /// Trims the log to its newest event.
     #[cfg(feature = "testing")]
     pub(crate) fn trim(&self) {

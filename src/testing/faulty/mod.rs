@@ -208,6 +208,11 @@ impl FaultyStore {
         *self.server.ahead_by.lock() = by;
     }
 
+    /// How many events the server's log keeps.
+    pub fn kept_events(&self) -> usize {
+        self.server.store.kept_events()
+    }
+
     /// Trims the server's log to its newest event.
     pub fn trim(&self) {
         self.server.store.trim();
