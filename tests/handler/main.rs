@@ -10,11 +10,12 @@ mod service;
 use std::{
     io::{Read, Write},
     net::TcpStream,
+    thread,
     time::Duration,
 };
 
 use axum::response::IntoResponse;
-use epochkey::{Grant, IssueError, Scope, VerifyError};
+use epochkey::{Grant, IssueError, Scope, VerifyError, testing::FaultyStore};
 use serde_json::json;
 
 use self::{
@@ -259,4 +260,32 @@ fn what_a_retry_may_mend_is_a_503() {
         assert_eq!(response.headers()["retry-after"], "1");
         assert!(!response.headers().contains_key("www-authenticate"));
     }
+}
+
+/// Cut off from its store, the service refuses everything until it has fresh news again.
+#[test]
+fn without_fresh_news_everything_is_a_503() {
+    let mut link = None;
+    let service = Service::start_on(|clock| {
+        let store = FaultyStore::new(clock.clone());
+        link.insert(store).clone()
+    });
+    let link = link.unwrap();
+    let token = service.bob();
+    assert!(service.lets_in(&token));
+    link.cut();
+    service.clock.advance(Duration::from_secs(11));
+    for answer in [
+        service.get("/me", &token),
+        service.try_log_in("bob", "builder"),
+    ] {
+        assert_eq!(answer.status, 503);
+        assert_eq!(answer.header("retry-after"), Some("1"));
+        assert_eq!(answer.header("www-authenticate"), None);
+    }
+    link.mend();
+    while service.get("/me", &token).status == 503 {
+        thread::yield_now();
+    }
+    assert!(service.lets_in(&token));
 }

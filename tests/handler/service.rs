@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use epochkey::{Authority, MemoryStore, testing::ManualClock};
+use epochkey::{Authority, MasterSecret, MemoryStore, Store, testing::ManualClock};
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, runtime::Runtime};
 use ureq::{
@@ -37,10 +37,15 @@ pub(crate) struct Answer {
 
 impl Service {
     pub(crate) fn start() -> Self {
+        Self::start_on(|_| MemoryStore::new())
+    }
+
+    pub(crate) fn start_on<S: Store>(store: impl FnOnce(&ManualClock) -> S) -> Self {
         let clock = ManualClock::at_unix_seconds(1_700_000_000);
         let authority = Authority::builder("https://issuer.test", "api")
             .clock(clock.clone())
-            .open(MemoryStore::new())
+            .master_secret(MasterSecret::generate().unwrap())
+            .open(store(&clock))
             .unwrap();
         let runtime = Runtime::new().unwrap();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();

@@ -100,7 +100,7 @@ impl From<VerifyError> for Refusal {
         // The label and never the token: whoever reads logs could use it.
         eprintln!("refused a token: {}", error.label());
         match error {
-            VerifyError::StaleEpochs => Refusal::TryAgain,
+            _ if error.is_transient() => Refusal::TryAgain,
             VerifyError::AuthenticationTooOld => Refusal::AuthenticationTooOld,
             _ => Refusal::InvalidToken,
         }
@@ -110,12 +110,10 @@ impl From<VerifyError> for Refusal {
 impl From<IssueError> for Refusal {
     fn from(error: IssueError) -> Self {
         eprintln!("issued no token: {}", error.label());
-        match error {
+        match error.is_transient() {
             // The password may have changed while it was checked: the next try will tell.
-            IssueError::BumpedSinceMark { .. }
-            | IssueError::OutdatedMark
-            | IssueError::StaleEpochs => Refusal::TryAgain,
-            _ => Refusal::Internal,
+            true => Refusal::TryAgain,
+            false => Refusal::Internal,
         }
     }
 }
