@@ -135,3 +135,103 @@ fn remember_gone(follower: &mut Follower, before: &KeyRing, after: &KeyRing) {
     let gone = ids.filter(|id| after.key(*id).is_none());
     follower.gone.extend(gone);
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use parking_lot::Mutex;
+
+    use super::*;
+    use crate::{
+        Authority, MemoryStore, Scope, crypto::SystemRandom, epoch_table::BelowFloor,
+        epoch_table::Tag, store::EventId, testing,
+    };
+
+    fn authority() -> Authority {
+        let builder = testing::by_hand(Authority::builder("i", "a"));
+        builder.open(MemoryStore::new()).unwrap()
+    }
+
+    fn event(position: u64, change: Change) -> Event {
+        let id = EventId::draw(&SystemRandom).unwrap();
+        Event {
+            position,
+            id,
+            time: crate::store::StoreTime::default(),
+            body: change.into_event(id).body,
+        }
+    }
+
+    fn bump(position: u64) -> Event {
+        let (tag, secret) = (Tag(5), [7; 16]);
+        event(position, Change::Bump { tag, secret })
+    }
+
+    #[test]
+    fn a_gap_is_an_error_and_changes_nothing() {
+        let authority = authority();
+        let replica = authority.replica();
+        for wrong in [1, 3, 4, 0, u64::MAX] {
+            let applied = replica.apply(&mut replica.follower.lock(), bump(wrong));
+            assert_eq!(applied.unwrap_err().label(), "gap", "position {wrong}");
+            let ring = replica.ring();
+            assert_eq!(ring.table().applied(), 1);
+            assert_eq!(ring.table().bumped_after(Tag(5), 1), Ok(None));
+        }
+        replica
+            .apply(&mut replica.follower.lock(), bump(2))
+            .unwrap();
+        assert!(
+            replica
+                .ring()
+                .table()
+                .bumped_after(Tag(5), 1)
+                .unwrap()
+                .is_some()
+        );
+    }
+
+    /// A position is applied when ring and table show its event, never before; and the
+    /// table is pruned after the ring was published, or old keys would find epochs missing.
+    #[test]
+    fn the_applied_position_comes_last() {
+        let authority = authority();
+        let look = || {
+            let seen = Arc::new(Mutex::new((0, 0, 0)));
+            let (there, looking) = (Arc::clone(&seen), authority.clone());
+            hook::at_next(HookPlace::EventShown, move || {
+                let ring = looking.replica().ring();
+                let table = ring.table();
+                *there.lock() = (table.applied(), ring.lowest_position(), table.len());
+            });
+            seen
+        };
+        let seen = look();
+        let bump = authority.bump(Scope::user("u"));
+        testing::finish(&authority, bump).unwrap();
+        assert_eq!(*seen.lock(), (1, 1, 1));
+        let seen = look();
+        testing::finish(&authority, authority.swap_key()).unwrap();
+        assert_eq!(*seen.lock(), (2, 3, 1));
+        let ring = authority.replica().ring();
+        assert_eq!((ring.table().applied(), ring.table().len()), (3, 0));
+        assert_eq!(ring.table().bumped_after(Tag(5), 2), Err(BelowFloor));
+    }
+
+    /// The last of the keys does not retire, nor one that is not the oldest.
+    #[test]
+    fn a_retirement_that_does_not_fit_is_not_applied() {
+        let authority = authority();
+        testing::finish(&authority, authority.rotate_key()).unwrap();
+        let replica = authority.replica();
+        let newest = replica.ring().keys()[1].id();
+        let retired = replica.apply(
+            &mut replica.follower.lock(),
+            event(3, Change::Retire(newest)),
+        );
+        assert_eq!(retired.unwrap_err().label(), "unreadable");
+        assert_eq!(replica.ring().keys().len(), 2);
+        assert!(authority.stats().stale, "and it stops there");
+    }
+}

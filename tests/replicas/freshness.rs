@@ -1,7 +1,15 @@
 //! How old the news may be.
 
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::SystemTime,
+};
+
 use epochkey::{
-    Authority, Grant, Scope,
+    Authority, Clock, Grant, Scope,
     store::{Answer, Commit, Effect, EventId, NewEvent, Outcome, Store, StoreTime},
     testing::{self, FaultyStore, ManualClock},
 };
@@ -55,6 +63,41 @@ fn neither_clock_can_hide_the_age_of_news() {
     assert_eq!(age_by(&held_back), stale);
     // Back by anything: it may have hidden any time.
     assert_eq!(age_by(&|clock| clock.rewind(secs(1))), stale);
+}
+
+/// The clock of a server, whose requests take as long as they are told.
+#[derive(Clone)]
+struct SlowServer {
+    clock: ManualClock,
+    takes: Arc<AtomicU64>,
+}
+
+impl Clock for SlowServer {
+    fn now(&self) -> SystemTime {
+        self.clock
+            .advance(secs(self.takes.swap(0, Ordering::SeqCst)));
+        self.clock.now()
+    }
+}
+
+/// What an answer says is known as of when it was asked for, however long it took.
+#[test]
+fn news_is_as_old_as_its_request() {
+    let clock = ManualClock::at_unix_seconds(START);
+    let takes = Arc::default();
+    let slow = SlowServer {
+        clock: clock.clone(),
+        takes: Arc::clone(&takes),
+    };
+    let fleet = Fleet::on(FaultyStore::new(slow), clock);
+    let replica = fleet.replica();
+    let token = replica.issue("u");
+    takes.store(6, Ordering::SeqCst);
+    replica.follow().unwrap();
+    fleet.clock.advance(secs(4));
+    assert_eq!(replica.outcome(&token), "good");
+    fleet.clock.advance(secs(1));
+    assert_eq!(replica.outcome(&token), "stale_epochs");
 }
 
 #[test]

@@ -85,8 +85,12 @@ impl Observer for Told {
 impl Fleet {
     pub(crate) fn new() -> Self {
         let clock = ManualClock::at_unix_seconds(START);
+        Self::on(FaultyStore::new(clock.clone()), clock)
+    }
+
+    pub(crate) fn on(server: FaultyStore, clock: ManualClock) -> Self {
         Self {
-            server: FaultyStore::new(clock.clone()),
+            server,
             clock,
             secret: MasterSecret::generate().unwrap(),
         }
