@@ -147,8 +147,8 @@ impl Replica {
             let heartbeat = self.source.heartbeat(Some(place), sent);
             let answer = self.source.store.events_after(heartbeat, Duration::ZERO)?;
             match answer.value {
-                News::Events { .. } => self.pending.applied(event),
-                News::TakeSnapshot => self.pending.failed(event, StoreError::not_in_force),
+                // Trimmed: then it is older than every token that it could concern.
+                News::Events { .. } | News::TakeSnapshot => self.pending.applied(event),
                 News::NotMyPast => self.lost(place)?,
             }
         } else if asked_since {

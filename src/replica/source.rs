@@ -107,6 +107,7 @@ impl Source {
             beginning,
             secrets: secrets.wrap(id, &self.wrapping, &*self.random)?,
             event: change.into_event(EventId::draw(&*self.random)?),
+            keeps_sessions: false,
             now: self.time.sending().store_time(),
         })
     }

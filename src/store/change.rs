@@ -21,7 +21,7 @@ pub struct Commit {
     /// Appended at consecutive positions, each with its effect. May be empty, and then
     /// the commit takes no position.
     pub events: Vec<NewEvent>,
-    /// Made in this order.
+    /// Made in this order; what they expect is looked at before the first of them.
     pub sessions: Vec<SessionChange>,
     /// The wall clock of the replica. A store in the same process takes it for its own.
     pub now: StoreTime,
@@ -57,6 +57,14 @@ pub enum SessionChange {
         user: [u8; 16],
         /// The row that stays, if any.
         except: Option<RowId>,
+    },
+    /// Changes nothing; refused if the user has a row that is not among these. So all
+    /// that is known of a user's sessions can be acted upon without missing a new one.
+    NoOthers {
+        /// What stands for the user.
+        user: [u8; 16],
+        /// The rows that there may be.
+        rows: Vec<RowId>,
     },
 }
 
@@ -105,7 +113,8 @@ pub enum Refusal {
     /// Another ring key is the newest, or a key to be removed is not the oldest of
     /// several, or a key to be added or wrapped anew is not what it was taken for.
     Key,
-    /// A session's row is not there in the version expected, or is there already.
+    /// A session's row is not there in the version expected, or is there though it was not
+    /// expected.
     Session,
     /// The log does contain the place, or names its history among its predecessors,
     /// or the store is not empty: [`Beginning`] does not hold.
@@ -124,6 +133,8 @@ pub struct NewHistory {
     pub secrets: Vec<u8>,
     /// Its first event, which brings in its first ring key.
     pub event: NewEvent,
+    /// Whether the session rows stay, as rows of the new history.
+    pub keeps_sessions: bool,
     /// The wall clock of the replica. A store in the same process takes it for its own.
     pub now: StoreTime,
 }

@@ -135,7 +135,8 @@ pub trait Store: Send + Sync + 'static {
     ) -> Result<Answer<Option<Snapshot>>, StoreError>;
 
     /// Begins a history, if its [`Beginning`] holds: drops the log, the keys, the epochs
-    /// and all session rows, and puts in the secrets and the first event. Receipts stay.
+    /// and, unless they are to stay, the session rows, and puts in the secrets and the
+    /// first event. Receipts stay.
     ///
     /// The first event's position is 1 for [`Beginning::Empty`]. Otherwise it is 2³²
     /// above the highest that either side knows: the log's head, and the place given.

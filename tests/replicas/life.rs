@@ -161,6 +161,7 @@ fn an_embedded_log_does_not_grow() {
     let builder = builder.clock(clock.clone());
     let builder = builder.master_secret(MasterSecret::generate().unwrap());
     let authority = builder.open(store.clone()).unwrap();
+    let first = testing::finish(&authority, authority.bump(Scope::user("u"))).unwrap();
     for _ in 0..3 {
         let scopes = (0..1000).map(|n| Scope::user(n.to_string()));
         let bumps = authority.bump_many(scopes);
@@ -175,4 +176,6 @@ fn an_embedded_log_does_not_grow() {
         );
         testing::finish(&authority, unapplied).unwrap();
     }
+    let waited = testing::finish(&authority, authority.wait_for(first));
+    assert_eq!(waited.unwrap(), first, "trimmed, but in force");
 }

@@ -110,10 +110,13 @@ impl Kept {
             Beginning::Unknown(place) => (Some(place), self.highest(place.position) + LEAP),
             Beginning::InsteadOf(_) => (None, self.highest(0) + LEAP),
         };
-        let mut predecessors = Vec::new();
+        let (mut predecessors, mut sessions) = (Vec::new(), HashMap::new());
         if let Some(old) = self.state.take() {
             predecessors = old.predecessors;
             predecessors.push(old.head.history);
+            if new.keeps_sessions {
+                sessions = old.sessions;
+            }
         }
         if let Some(place) = unknown
             && !predecessors.contains(&place.history)
@@ -132,7 +135,7 @@ impl Kept {
             epochs: HashMap::new(),
             tidied_up_to: 0,
             log: VecDeque::new(),
-            sessions: HashMap::new(),
+            sessions,
         };
         state.append(new.event, new.now);
         self.state = Some(state);
@@ -289,6 +292,10 @@ impl State {
             SessionChange::Replace { row, expected, .. } => version(&row.id) == Some(*expected),
             SessionChange::End { row, expected } => expected.is_none() || version(row) == *expected,
             SessionChange::EndOfUser { .. } => true,
+            SessionChange::NoOthers { user, rows } => {
+                let mut of_user = self.sessions.values().filter(|kept| kept.row.user == *user);
+                of_user.all(|kept| rows.contains(&kept.row.id))
+            }
         };
         holds.then_some(()).ok_or(Refusal::Session)
     }
@@ -339,6 +346,7 @@ impl State {
             SessionChange::EndOfUser { user, except } => self
                 .sessions
                 .retain(|id, kept| kept.row.user != user || Some(*id) == except),
+            SessionChange::NoOthers { .. } => {}
         }
     }
 }
