@@ -363,11 +363,12 @@ fn finding_14_a_part_of_the_news_is_not_fresh() {
     let (ours, theirs) = (fleet.replica(), fleet.replica());
     let scopes = (0..10_000).map(|n| Scope::user(n.to_string()));
     theirs.finish(theirs.authority.bump_many(scopes));
+    fleet.clock.advance(secs(5));
     ours.link.cut_after_reads(1);
     assert!(ours.follow().is_err());
     let position = ours.position();
     assert!(position > 1 && position < theirs.position(), "{position}");
-    fleet.clock.advance(secs(11));
+    fleet.clock.advance(secs(6));
     assert!(ours.is_stale());
     ours.link.mend();
     ours.follow().unwrap();
