@@ -10,7 +10,7 @@ use std::{
 
 use epochkey::{
     Authority, Clock, Grant, Scope,
-    store::{Answer, Commit, Effect, EventId, NewEvent, Outcome, Store, StoreTime},
+    store::Effect,
     testing::{self, FaultyStore, ManualClock},
 };
 
@@ -164,26 +164,11 @@ fn an_unreadable_event_stops_a_replica_at_once() {
     let fleet = Fleet::new();
     let replica = fleet.replica();
     let token = replica.issue("u");
-    let snapshot = fleet.server.snapshot(StoreTime::default(), &mut |_| {});
-    let event = NewEvent {
-        id: EventId::from_bytes([9; 16]),
-        body: vec![2, 1, 1, 1],
-        effect: Effect::Epoch {
-            tag: [1; 16],
-            secret: [2; 16],
-        },
+    let effect = Effect::Epoch {
+        tag: [1; 16],
+        secret: [2; 16],
     };
-    let commit = Commit {
-        history: snapshot.unwrap().value.unwrap().head.history,
-        newest_key: None,
-        events: vec![event],
-        sessions: vec![],
-        now: StoreTime::default(),
-    };
-    let done = |answer: Result<Answer<Outcome>, _>| {
-        assert_eq!(answer.unwrap().value, Outcome::Done { position: 2 });
-    };
-    fleet.server.commit(commit, Box::new(done));
+    fleet.commit(vec![2, 1, 1, 1], effect);
     let bump = replica.authority.bump(Scope::user("u"));
     for _ in 0..3 {
         assert_eq!(replica.follow().unwrap_err().label(), "unreadable");

@@ -9,6 +9,7 @@ use std::{
 use epochkey::{
     Authority, AuthorityBuilder, Epoch, Grant, MasterSecret, Observer, Op, Policy, Scope,
     StoreError, Token, VerifyError,
+    store::{Answer, Commit, Effect, EventId, NewEvent, Outcome, Store, StoreTime},
     testing::{self, FaultyStore, ManualClock},
 };
 
@@ -121,6 +122,23 @@ impl Fleet {
             link,
             told,
         }
+    }
+
+    /// Commits an event of which only the store's part is what it should be.
+    pub(crate) fn commit(&self, body: Vec<u8>, effect: Effect) {
+        let snapshot = self.server.snapshot(StoreTime::default(), &mut |_| {});
+        let id = EventId::from_bytes([9; 16]);
+        let commit = Commit {
+            history: snapshot.unwrap().value.unwrap().head.history,
+            newest_key: None,
+            events: vec![NewEvent { id, body, effect }],
+            sessions: vec![],
+            now: StoreTime::default(),
+        };
+        let done = |answer: Result<Answer<Outcome>, _>| {
+            assert!(matches!(answer.unwrap().value, Outcome::Done { .. }));
+        };
+        self.server.commit(commit, Box::new(done));
     }
 
     pub(crate) fn replicas(&self, number: usize) -> Vec<Replica> {

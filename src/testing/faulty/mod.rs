@@ -73,6 +73,8 @@ struct Connection {
     holds_commits: AtomicBool,
     holds_answers: AtomicBool,
     held: Mutex<Vec<Box<dyn FnOnce() + Send>>>,
+    /// Whether the standby gives snapshots only.
+    lags_in_snapshots_only: AtomicBool,
     /// What reads are answered from instead of the server: a standby that lags, with
     /// the time at which it showed the server's state.
     standby: Mutex<Option<(Arc<MemoryStore>, StoreTime)>>,
@@ -167,6 +169,21 @@ impl FaultyStore {
 
     /// The same with a standby that shows the moment of a backup.
     pub fn lag_at(&self, backup: &Backup) {
+        self.connection
+            .lags_in_snapshots_only
+            .store(false, Ordering::SeqCst);
+        self.read_from(backup);
+    }
+
+    /// The same for snapshots alone: the log is read from the server.
+    pub fn lag_in_snapshots_at(&self, backup: &Backup) {
+        self.connection
+            .lags_in_snapshots_only
+            .store(true, Ordering::SeqCst);
+        self.read_from(backup);
+    }
+
+    fn read_from(&self, backup: &Backup) {
         *self.connection.standby.lock() = Some((Arc::new(backup.0.copy()), backup.1));
     }
 

@@ -100,9 +100,12 @@ impl Store for FaultyStore {
         self.let_some_go();
         let answer = self.request(|server| {
             let asked = |now| Heartbeat { now, ..heartbeat };
+            let snapshots_only = &self.connection.lags_in_snapshots_only;
             match self.standby() {
-                Some((standby, time)) => standby.events_after(asked(time), Duration::ZERO),
-                None => {
+                Some((standby, time)) if !snapshots_only.load(Ordering::SeqCst) => {
+                    standby.events_after(asked(time), Duration::ZERO)
+                }
+                _ => {
                     let now = server.now(heartbeat.now);
                     server.store.events_after(asked(now), wait)
                 }
