@@ -1,6 +1,6 @@
 //! Clocks, lifetimes, and the age of news.
 
-use epochkey::{BuildError, Policy, Scope, store::Store, testing::ManualClock};
+use epochkey::{BuildError, Policy, Scope, testing::ManualClock};
 
 use crate::support::*;
 
