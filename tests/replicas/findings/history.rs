@@ -100,6 +100,8 @@ fn finding_12_a_commit_does_not_land_in_another_history() {
     let refused = testing::finish(&ours.authority, bump).unwrap_err();
     assert_eq!(refused.label(), "store");
     ours.follow().unwrap();
+    theirs.follow().unwrap();
+    assert_eq!(theirs.authority.stats().epochs, 0, "it has landed nowhere");
     assert_eq!(ours.outcome(&token), "good");
     ours.bump("u");
     theirs.follow().unwrap();
