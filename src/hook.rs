@@ -9,6 +9,8 @@ pub(crate) enum Place {
     KeyFound,
     /// An issued token's seal was made; its mark was not checked yet.
     Sealed,
+    /// A token's seal was found to be another one; how old the news is was not asked.
+    SealDiffers,
     /// Ring or table show an event; the applied position does not yet.
     EventShown,
     /// The table was pruned; the swap has not returned yet.

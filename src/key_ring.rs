@@ -25,6 +25,9 @@ pub(crate) struct KeyRing {
 }
 
 impl KeyRing {
+    /// How many live keys there may be: every verify looks through them.
+    pub(crate) const MOST_KEYS: usize = 32;
+
     /// The ring of a history with these keys, in the order of their positions.
     ///
     /// `None` without keys: there is no state without an issuing key.

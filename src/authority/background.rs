@@ -41,6 +41,14 @@ impl Running {
         Ok(running)
     }
 
+    /// Lets go from within an operation. The thread stops with the last one, but nobody waits
+    /// for it: this may be a thread of the store that it is itself waiting for.
+    pub(super) fn let_go(self: Arc<Self>) {
+        if let Some(mut last) = Arc::into_inner(self) {
+            last.thread = None;
+        }
+    }
+
     /// For tests that do by hand what the thread does.
     pub(super) fn without_thread(inner: &Inner) -> Self {
         Self {
@@ -60,7 +68,9 @@ impl Drop for Running {
         // shared store may take its time to answer, and nobody needs to wait for that.
         let thread = self.thread.take();
         let to_wait_for = thread.filter(|thread| {
-            self.store.reach() != Reach::Shared && thread.thread().id() != thread::current().id()
+            // An observer may hold the last authority.
+            let is_this_one = thread.thread().id() == thread::current().id();
+            self.store.reach() != Reach::Shared && !is_this_one
         });
         // A panic of the thread was its own: nothing is left to be told.
         let _ = to_wait_for.map(JoinHandle::join);
@@ -96,8 +106,12 @@ fn follow(following: &Following, stop: &Stop) {
     let wait = LONGEST_WAIT.min(inner.policy.max_staleness() / 4);
     let mut pause = FIRST_PAUSE;
     while !stop.is_stopped() {
-        match inner.replica.follow(wait).and_then(|()| inner.maintain()) {
-            Ok(()) => pause = FIRST_PAUSE,
+        match inner.replica.follow(wait) {
+            Ok(()) => {
+                pause = FIRST_PAUSE;
+                // What could not be done is due again in the next turn.
+                let _ = inner.maintain();
+            }
             Err(_) => {
                 stop.pause(pause);
                 pause = LONGEST_WAIT.min(pause * 2);

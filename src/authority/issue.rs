@@ -35,11 +35,11 @@ impl Authority {
 
 impl Inner {
     fn issue(&self, grant: &CheckedGrant) -> Result<Token, IssueError> {
-        let moment = self.replica.source().time.moment();
-        if !self.replica.is_fresh(moment) {
+        let now = self.replica.now();
+        if !now.is_fresh {
             return Err(IssueError::StaleEpochs);
         }
-        let now = moment.now;
+        let now = now.seconds;
         loop {
             let ring = self.replica.ring();
             let key = ring.issuing_key(now).ok_or(IssueError::StaleEpochs)?;

@@ -1,10 +1,10 @@
 //! What changes the key ring, and the master secret around it.
 
 use super::Authority;
-use crate::{Epoch, Op, RotateError, StoreError, SwapError, epoch_log::Change, replica::Changes};
-
-/// Every verify looks through the live keys.
-const MOST_KEYS: usize = 32;
+use crate::{
+    Epoch, Op, RotateError, StoreError, SwapError, epoch_log::Change, key_ring::KeyRing,
+    replica::Changes,
+};
 
 impl Authority {
     /// Brings in a new ring key in stages, so that nobody is logged out: it is announced
@@ -29,7 +29,7 @@ impl Authority {
     pub fn rotate_key(&self) -> Op<Epoch, RotateError> {
         let ring = self.inner.replica.ring_to_keep();
         let keys = ring.keys().len();
-        if keys >= MOST_KEYS {
+        if keys >= KeyRing::MOST_KEYS {
             return Op::finished(Err(RotateError::TooManyKeys { keys }));
         }
         let announce_for = self.inner.policy.announce_for;
@@ -85,7 +85,7 @@ impl Authority {
         let (op, completer) = Op::running();
         let running = self.running();
         self.inner.replica.rewrap(move |result| {
-            drop(running);
+            running.let_go();
             completer.complete(result);
         });
         op
@@ -104,7 +104,7 @@ impl Authority {
         let (op, completer) = Op::running();
         let running = self.running();
         self.inner.replica.start_over(move |result| {
-            drop(running);
+            running.let_go();
             completer.complete(result);
         });
         op

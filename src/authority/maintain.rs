@@ -10,7 +10,7 @@ use crate::{
     key_ring::KeyRing,
     policy::CheckedPolicy,
     replica::Changes,
-    store::{KeyId, Outcome, Reach, Tidy},
+    store::{KeyId, Reach, Tidy},
 };
 
 /// The store is tidied at least this often.
@@ -54,7 +54,9 @@ impl Due {
             // A key dated in the future was introduced while a clock was wrong: it would
             // hold up the schedule until then.
             let wrong = introduced > now.saturating_add(policy.max_clock_skew);
-            due.introduce = wrong || introduced.saturating_add(every) <= now;
+            // A key with long-lived tokens may hold up all behind it for months.
+            let has_room = ring.keys().len() < KeyRing::MOST_KEYS;
+            due.introduce = has_room && (wrong || introduced.saturating_add(every) <= now);
         }
         due
     }
@@ -111,12 +113,14 @@ impl Inner {
             return Ok(());
         }
         let source = self.replica.source();
-        let time = source.time.moment().store_time();
-        let outcome = source.store.tidy(Tidy {
-            history: ring.history(),
+        let (applied, time) = (self.replica.applied(), source.time.moment().store_time());
+        // Whether it works or not: what may be forgotten may stay for a while.
+        *tidied = Tidied { at: now, floor };
+        source.store.tidy(Tidy {
+            known: applied,
             epochs_up_to: floor,
             // The event at the applied position is what the next request refers to.
-            events_up_to: ring.table().applied().saturating_sub(1),
+            events_up_to: applied.position.saturating_sub(1),
             events_before: match source.store.reach() {
                 // Nobody else reads the log, and this replica has applied it.
                 Reach::Memory | Reach::Embedded => time,
@@ -126,9 +130,6 @@ impl Inner {
             receipts_before: time.saturating_sub(KEPT_LONGER),
             now: time,
         })?;
-        if let Outcome::Done { .. } = outcome.value {
-            *tidied = Tidied { at: now, floor };
-        }
         Ok(())
     }
 

@@ -118,7 +118,7 @@ impl Authority {
                 None => Err(StoreError::abandoned()),
             });
             // First: whoever has the result and then drops the authority, drops the last.
-            drop(running);
+            running.let_go();
             completer.complete(in_force.map_err(E::from));
         };
         match self.inner.replica.commit(changes, finish) {

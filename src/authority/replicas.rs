@@ -15,7 +15,7 @@ impl Authority {
         let (op, completer) = Op::running();
         let running = self.running();
         self.inner.replica.wait_for(epoch, move |result| {
-            drop(running);
+            running.let_go();
             completer.complete(result);
         });
         op
@@ -44,7 +44,7 @@ impl Authority {
         let (op, completer) = Op::running();
         let running = self.running();
         self.inner.replica.catch_up(move |result| {
-            drop(running);
+            running.let_go();
             completer.complete(result);
         });
         op

@@ -3,10 +3,11 @@
 use super::{Authority, Inner, Step};
 use crate::{
     Scope, Verified, VerifyError,
-    clock::{Moment, UnixSeconds},
+    clock::UnixSeconds,
     epoch_table::BelowFloor,
     hook::{self, Place},
     key_ring::KeyRing,
+    replica::Now,
     ring_key::RingKey,
     scope::ScopeRef,
     seal::Seal,
@@ -89,12 +90,12 @@ struct Bound<'a> {
 
 impl Inner {
     fn recheck(&self, verified: &Verified) -> Result<(), VerifyError> {
+        let now = self.replica.now();
         let ring = self.replica.ring();
         let key = ring.key(verified.key()).ok_or(VerifyError::UnknownKey)?;
         hook::reached(Place::KeyFound);
-        let moment = self.replica.source().time.moment();
         let bound = Bound { ring: &ring, key };
-        self.check_now(bound, verified.payload(), moment, &mut |_| {})
+        self.check_now(bound, verified.payload(), now, &mut |_| {})
     }
 
     fn count_refused(&self, error: &VerifyError) {
@@ -115,6 +116,7 @@ impl Inner {
         let segments = Segments::split(token).ok_or(VerifyError::Malformed)?;
 
         enter(Step::RingKey);
+        let now = self.replica.now();
         let ring = self.replica.ring();
         let key = ring
             .key_of_header(segments.header)
@@ -139,10 +141,9 @@ impl Inner {
             return Err(VerifyError::WrongAudience);
         }
 
-        let moment = self.replica.source().time.moment();
         let bound = Bound { ring: &ring, key };
-        self.check_now(bound, &payload, moment, &mut enter)?;
-        Ok(Verified::new(payload, key.id(), moment.now))
+        self.check_now(bound, &payload, now, &mut enter)?;
+        Ok(Verified::new(payload, key.id(), now.seconds))
     }
 
     /// The steps that depend on the moment: times, freshness, seal, authentication.
@@ -150,15 +151,15 @@ impl Inner {
         &self,
         bound: Bound<'_>,
         payload: &SignedPayload,
-        moment: Moment,
+        now: Now,
         enter: &mut impl FnMut(Step),
     ) -> Result<(), VerifyError> {
-        let (members, now) = (&payload.members, moment.now);
+        let members = &payload.members;
         enter(Step::Times);
-        self.check_times(bound.key, members, now)?;
+        self.check_times(bound.key, members, now.seconds)?;
 
         enter(Step::Freshness);
-        if !self.replica.is_fresh(moment) {
+        if !now.is_fresh {
             return Err(VerifyError::StaleEpochs);
         }
 
@@ -167,7 +168,8 @@ impl Inner {
         let swapped = |BelowFloor| VerifyError::UnknownKey;
         let expected = Seal::compute(bound.ring, bound.key, payload.scopes());
         if expected.map_err(swapped)? != members.seal {
-            if self.may_be_after_the_news(members) {
+            hook::reached(Place::SealDiffers);
+            if self.may_be_after(now.news_of, members) {
                 return Err(VerifyError::StaleEpochs);
             }
             let scope = last_bumped(bound, payload.scopes()).map_err(swapped)?;
@@ -176,7 +178,7 @@ impl Inner {
 
         enter(Step::Authentication);
         match self.policy.max_authentication_age {
-            Some(age) if !members.authenticated_within(age, now) => {
+            Some(age) if !members.authenticated_within(age, now.seconds) => {
                 Err(VerifyError::AuthenticationTooOld)
             }
             _ => Ok(()),
@@ -185,9 +187,8 @@ impl Inner {
 
     /// Whether another replica may have issued the token after a bump that is not known
     /// here yet: then it is not revoked, but too new.
-    fn may_be_after_the_news(&self, members: &Members) -> bool {
+    fn may_be_after(&self, news_of: Option<UnixSeconds>, members: &Members) -> bool {
         let margin = 2 * self.policy.max_clock_skew + 1;
-        let news_of = self.replica.news_of();
         news_of.is_some_and(|news| members.issued_at.saturating_add(margin) > news)
     }
 

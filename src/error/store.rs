@@ -162,9 +162,9 @@ impl fmt::Display for StoreError {
                 "this machine's clock differs from the store's by at least {off_by:?}, which is \
                  more than `max_clock_skew`; set it"
             ),
-            Cause::Refused(Refusal::History) => {
-                f.write_str("the log has started over, and nothing was changed; try again")
-            }
+            Cause::Refused(Refusal::Place) => f.write_str(
+                "the log has started over or lost its tail, and nothing was changed; try again",
+            ),
             Cause::Refused(_) => f.write_str("somebody else was first, and nothing was changed"),
             Cause::Lost => f.write_str(
                 "the store acknowledged the event and lost it; all tokens from before are refused",

@@ -33,7 +33,7 @@ impl Replica {
         if let Change::Introduce(key) | Change::Swap(key) = &change
             && follower.gone.contains(&key.id)
         {
-            self.restart(Beginning::InsteadOf(follower.applied.history))?;
+            self.begin(Beginning::InsteadOf(follower.applied.history))?;
             return Err(StoreError::lost());
         }
         let changed = self.changed(&ring, &event, change);
@@ -46,13 +46,14 @@ impl Replica {
         // Only now: whoever reads this position finds the event in ring and table.
         ring.table().set_applied(event.position);
         self.source.time.not_before(event.time);
-        follower.applied = Place {
+        let place = Place {
             position: event.position,
             event: event.id,
             ..follower.applied
         };
+        self.set_applied(follower, place);
         self.prune();
-        self.tell(kind, Epoch(follower.applied));
+        self.tell(kind, Epoch(place));
         self.pending.applied(event.id);
         Ok(())
     }

@@ -8,7 +8,7 @@ use crate::{
     crypto::RandomError,
     epoch_log::Change,
     key_ring::KeyRing,
-    store::{Commit, EventId, KeyId, NewEvent, Outcome, Place},
+    store::{Commit, EventId, KeyId, NewEvent, Outcome, Place, Refusal},
 };
 
 /// Changes of one commit.
@@ -41,8 +41,13 @@ impl Replica {
             .into_iter()
             .map(|change| Ok(change.into_event(EventId::draw(random)?)))
             .collect();
+        let known = self.applied();
+        if known.history != changes.ring.history() {
+            finish(Err(StoreError::refused(Refusal::Place)));
+            return Ok(());
+        }
         let commit = Commit {
-            history: changes.ring.history(),
+            known,
             newest_key: changes.newest_key,
             events: events?,
             sessions: Vec::new(),
@@ -63,8 +68,6 @@ impl Replica {
     }
 
     fn send(self: &Arc<Self>, commit: Commit, last: EventId) {
-        let history = commit.history;
-        let more = commit.events.len() as u64 - 1;
         let unanswered = Unanswered {
             replica: Arc::clone(self),
             event: last,
@@ -72,11 +75,10 @@ impl Replica {
         self.source.store.commit(
             commit,
             Box::new(move |answer| match answer.map(|answer| answer.value) {
-                Ok(Outcome::Done { position }) => unanswered.acknowledged(Place {
-                    history,
-                    position: position.saturating_add(more),
-                    event: last,
-                }),
+                Ok(Outcome::Done { head }) if head.event == last => unanswered.acknowledged(head),
+                Ok(Outcome::Done { .. }) => {
+                    unanswered.failed(StoreError::damaged("a commit ended with another event"));
+                }
                 Ok(Outcome::Refused(refusal)) => unanswered.failed(StoreError::refused(refusal)),
                 Err(error) => unanswered.failed(error),
             }),
@@ -114,7 +116,7 @@ impl Drop for Unanswered {
 
 /// The epochs of events with consecutive positions, of which the last is at `last`.
 fn epochs_up_to(last: Place, ids: &[EventId]) -> Vec<Epoch> {
-    let first = (last.position + 1).saturating_sub(ids.len() as u64);
+    let first = last.position.saturating_sub(ids.len() as u64 - 1);
     let positions = first..;
     let places = positions.zip(ids).map(|(position, event)| Place {
         position,

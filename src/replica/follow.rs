@@ -6,7 +6,8 @@ use super::{Follower, Replica, source::MOST_TURNS};
 use crate::{
     StoreError,
     clock::Moment,
-    store::{Answer, Beginning, News, Outcome, Reach},
+    history_secrets::NewHistorySecrets,
+    store::{Answer, Beginning, News, Outcome, Place, Reach},
 };
 
 /// Where an exchange has led.
@@ -93,7 +94,15 @@ impl Replica {
                     return Err(StoreError::damaged("there is more, but no events"));
                 }
                 for event in events {
-                    self.apply(follower, event)?;
+                    match self.apply(follower, event) {
+                        Err(error) if error.is_wrong_master_secret() => {
+                            // A process that was left behind has wrapped a key with a master
+                            // secret that is being given up: the state may be wrapped anew.
+                            self.adopt_snapshot(follower)?;
+                            return Ok(Reached::Turn);
+                        }
+                        applied => applied?,
+                    }
                 }
                 Ok(if more { Reached::More } else { Reached::Head })
             }
@@ -102,7 +111,7 @@ impl Replica {
                 Ok(Reached::Turn)
             }
             News::NotMyPast => {
-                self.restart(Beginning::Unknown(follower.applied))?;
+                self.begin(unknown(follower, follower.applied))?;
                 Ok(Reached::Turn)
             }
         }
@@ -128,17 +137,25 @@ impl Replica {
         Ok(())
     }
 
-    /// The store has lost something that it has shown or acknowledged. Refuses
-    /// everything, and begins a new history if the condition holds; the next exchange
-    /// tells how it went on.
-    pub(super) fn restart(&self, beginning: Beginning) -> Result<Outcome, StoreError> {
+    /// The store has lost something that it has shown or acknowledged, or is not to be
+    /// trusted. Refuses everything, and begins a new history if the condition holds; the next
+    /// exchange tells how it went on.
+    pub(super) fn begin(&self, beginning: Beginning) -> Result<Option<Place>, StoreError> {
         self.freshness.forget();
-        let new = self.source.new_history(beginning)?;
-        let outcome = self.source.store.begin(new)?.value;
-        if let Outcome::Done { .. } = outcome {
-            self.observer.restarted();
+        let source = &self.source;
+        let now = source.time.sending().store_time();
+        if let Some(found) = source.store.snapshot(now, &mut |_| {})?.value {
+            // Under another master secret it is the store of others, or this process was left
+            // behind when the secret was changed: they would be locked out.
+            NewHistorySecrets::unwrap(&found.secrets, found.head.history, &source.wrapping)?;
         }
-        Ok(outcome)
+        match source.store.begin(source.new_history(beginning)?)?.value {
+            Outcome::Done { head } => {
+                self.observer.restarted();
+                Ok(Some(head))
+            }
+            Outcome::Refused(_) => Ok(None),
+        }
     }
 
     /// Replaces the whole state by the store's, if it is not older than this one and
@@ -146,7 +163,7 @@ impl Replica {
     fn adopt_snapshot(&self, follower: &mut Follower) -> Result<(), StoreError> {
         let place = follower.applied;
         let Some((snapshot, table)) = self.source.load()? else {
-            self.restart(Beginning::Unknown(place))?;
+            self.begin(unknown(follower, place))?;
             return Ok(());
         };
         let head = snapshot.head;
@@ -161,7 +178,7 @@ impl Replica {
         if !is_mine {
             // Conditional on the store still not knowing it: this answer may be late, and
             // must not log everybody out.
-            self.restart(Beginning::Unknown(place))?;
+            self.begin(unknown(follower, place))?;
             return Ok(());
         }
         if snapshot
@@ -170,14 +187,14 @@ impl Replica {
             .any(|key| follower.gone.contains(&key.id))
         {
             // Not an old answer: it shows a later state in which the key is back.
-            self.restart(Beginning::InsteadOf(head.history))?;
+            self.begin(Beginning::InsteadOf(head.history))?;
             return Ok(());
         }
         let predecessors = snapshot.predecessors.clone();
         let ring = self.source.read(snapshot, table);
         let ring = ring.inspect_err(|_| self.freshness.forget())?;
         self.replace(follower, ring);
-        follower.applied = head;
+        self.set_applied(follower, head);
         follower.predecessors = predecessors;
         Ok(())
     }
@@ -199,5 +216,13 @@ impl Replica {
                 false => self.observer.recovered(),
             }
         }
+    }
+}
+
+/// The condition that the store still does not know a place that this replica does.
+pub(super) fn unknown(follower: &Follower, place: Place) -> Beginning {
+    Beginning::Unknown {
+        place,
+        predecessors: follower.predecessors.clone(),
     }
 }

@@ -44,7 +44,20 @@ pub(crate) struct Replica {
     /// How many exchanges with the store have begun.
     exchanges: AtomicU64,
     is_abandoned: AtomicBool,
+    /// The last event applied, for those who do not follow.
+    applied: Mutex<Place>,
     follower: Mutex<Follower>,
+}
+
+/// A moment, as tokens are judged by it.
+#[derive(Clone, Copy)]
+pub(crate) struct Now {
+    pub(crate) seconds: UnixSeconds,
+    /// Whether the news is young enough to tell what was revoked.
+    pub(crate) is_fresh: bool,
+    /// The time up to which bumps made elsewhere are known here; `None` if nothing is
+    /// ever made elsewhere.
+    pub(crate) news_of: Option<UnixSeconds>,
 }
 
 /// What only the one who follows the store needs.
@@ -81,6 +94,7 @@ impl Replica {
             jobs: Mutex::default(),
             exchanges: AtomicU64::new(0),
             is_abandoned: AtomicBool::new(false),
+            applied: Mutex::new(head),
             follower: Mutex::new(Follower {
                 applied: head,
                 predecessors,
@@ -102,15 +116,30 @@ impl Replica {
         self.ring.load_full()
     }
 
+    /// The last event that is in force here.
+    pub(crate) fn applied(&self) -> Place {
+        *self.applied.lock()
+    }
+
+    fn set_applied(&self, follower: &mut Follower, place: Place) {
+        follower.applied = place;
+        *self.applied.lock() = place;
+    }
+
+    /// The time, and how old the news is. Read it before the ring: a replica that was
+    /// stale may get a new one at any moment, and the old one does not become fresh by that.
+    pub(crate) fn now(&self) -> Now {
+        let moment = self.source.time.moment();
+        Now {
+            seconds: moment.now,
+            is_fresh: self.is_fresh(moment),
+            news_of: self.freshness.news_of(),
+        }
+    }
+
     /// Whether the news is young enough at this moment to tell what was revoked.
     pub(crate) fn is_fresh(&self, moment: Moment) -> bool {
         self.freshness.is_fresh(moment)
-    }
-
-    /// The time up to which bumps made elsewhere are known here; `None` if nothing is
-    /// ever made elsewhere.
-    pub(crate) fn news_of(&self) -> Option<UnixSeconds> {
-        self.freshness.news_of()
     }
 
     pub(crate) fn observer(&self) -> &dyn Observer {

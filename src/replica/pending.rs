@@ -19,6 +19,8 @@ pub(crate) struct Pending {
 }
 
 struct Waiter {
+    /// Whether this process has committed the event.
+    is_own: bool,
     /// Where the store said that it keeps the event.
     acknowledged: Option<Place>,
     /// Whether this replica has applied it already.
@@ -28,20 +30,38 @@ struct Waiter {
     finish: Finish,
 }
 
+/// An event that the store has acknowledged, and somebody waits for.
+#[derive(Clone, Copy)]
+pub(crate) struct Awaited {
+    pub(crate) place: Place,
+    /// How many exchanges had begun when its place was learnt first.
+    pub(crate) exchanges: u64,
+    /// Whether this process has committed it.
+    pub(crate) is_own: bool,
+}
+
 impl Pending {
     /// Waits for an event that is about to be committed: until the store has acknowledged it
     /// and this replica has applied it, whatever comes first.
     pub(crate) fn expect(&self, event: EventId, finish: Finish) {
-        self.add(event, None, 0, finish);
+        self.add(event, None, 0, finish, true);
     }
 
     /// Waits for an event that the store has acknowledged to somebody.
     pub(crate) fn expect_applied(&self, place: Place, exchanges: u64, finish: Finish) {
-        self.add(place.event, Some(place), exchanges, finish);
+        self.add(place.event, Some(place), exchanges, finish, false);
     }
 
-    fn add(&self, event: EventId, acknowledged: Option<Place>, exchanges: u64, finish: Finish) {
+    fn add(
+        &self,
+        event: EventId,
+        acknowledged: Option<Place>,
+        exchanges: u64,
+        finish: Finish,
+        is_own: bool,
+    ) {
         let waiter = Waiter {
+            is_own,
             acknowledged,
             applied: false,
             exchanges,
@@ -96,18 +116,33 @@ impl Pending {
 
     /// Nobody applies events any more, or not soon: fails those whose event is kept.
     pub(crate) fn give_up_on_acknowledged(&self) {
-        for (place, _) in self.places() {
-            self.failed(place.event, StoreError::not_in_force);
+        for event in self.acknowledged_events() {
+            self.failed(event.place.event, StoreError::not_in_force);
         }
     }
 
-    /// The acknowledged places, with the number of exchanges begun when each was learnt.
-    pub(crate) fn places(&self) -> Vec<(Place, u64)> {
+    pub(crate) fn awaits_acknowledged(&self) -> bool {
         let waiting = self.waiting.lock();
-        let waiters = waiting.values().flatten();
-        waiters
-            .filter_map(|waiter| Some((waiter.acknowledged?, waiter.exchanges)))
-            .collect()
+        let mut waiters = waiting.values().flatten();
+        waiters.any(|waiter| waiter.acknowledged.is_some())
+    }
+
+    /// The events that the store has acknowledged, each once.
+    pub(crate) fn acknowledged_events(&self) -> Vec<Awaited> {
+        let waiting = self.waiting.lock();
+        let awaited = |waiters: &Vec<Waiter>| {
+            let acknowledged = waiters
+                .iter()
+                .filter(|waiter| waiter.acknowledged.is_some());
+            Some(Awaited {
+                place: acknowledged
+                    .clone()
+                    .find_map(|waiter| waiter.acknowledged)?,
+                exchanges: acknowledged.clone().map(|waiter| waiter.exchanges).min()?,
+                is_own: waiters.iter().any(|waiter| waiter.is_own),
+            })
+        };
+        waiting.values().filter_map(awaited).collect()
     }
 
     fn take(

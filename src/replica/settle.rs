@@ -1,12 +1,13 @@
 //! Answers for those who wait: for an event to be in force, or for fresh news.
 
-use std::time::Duration;
-
-use super::{Follower, Replica};
+use super::{Follower, Replica, follow::unknown, pending::Awaited};
 use crate::{
     Epoch, Mark, StoreError,
-    store::{Beginning, News, Outcome, Place},
+    store::{Beginning, Outcome, Place, Refusal, Standing},
 };
+
+/// Each may take an exchange, and the news must not get old meanwhile.
+const MOST_SETTLED_AT_ONCE: usize = 16;
 
 /// Something to do on the thread that follows the store, once an exchange that began
 /// after it was asked for has reached the head of the log.
@@ -75,21 +76,10 @@ impl Replica {
     }
 
     fn start_over_now(&self) -> Result<Epoch, StoreError> {
-        let beginning = Beginning::InsteadOf(self.ring().history());
-        let new = self.source.new_history(beginning)?;
-        let (history, event) = (new.id, new.event.id);
-        self.freshness.forget();
-        match self.source.store.begin(new)?.value {
-            Outcome::Done { position } => {
-                self.observer.restarted();
-                Ok(Epoch(Place {
-                    history,
-                    position,
-                    event,
-                }))
-            }
-            Outcome::Refused(refusal) => Err(StoreError::refused(refusal)),
-        }
+        let begun = self.begin(Beginning::InsteadOf(self.ring().history()))?;
+        begun
+            .map(Epoch)
+            .ok_or(StoreError::refused(Refusal::Beginning))
     }
 
     fn after_the_next_exchange<F>(&self, run: F)
@@ -106,14 +96,19 @@ impl Replica {
 
     /// Whether somebody waits for an exchange to reach the head.
     pub(super) fn is_waited_for(&self) -> bool {
-        !self.jobs.lock().is_empty() || !self.pending.places().is_empty()
+        !self.jobs.lock().is_empty() || self.pending.awaits_acknowledged()
     }
 
     /// The exchange of this number has reached the head of the log: does what was put off
     /// until then, and answers those who wait for events that were not applied one by one.
     pub(super) fn settle(&self, follower: &Follower, exchange: u64) -> Result<(), StoreError> {
-        for (place, exchanges) in self.pending.places() {
-            self.settle_place(follower, place, exchange > exchanges)?;
+        let waited_for = self.pending.acknowledged_events();
+        for event in waited_for.into_iter().take(MOST_SETTLED_AT_ONCE) {
+            // Only what was asked after the store had acknowledged the event, and still knew
+            // this replica's place, proves that both are of one log.
+            if exchange > event.exchanges {
+                self.settle_event(follower, event)?;
+            }
         }
         let due = self
             .jobs
@@ -126,41 +121,31 @@ impl Replica {
         Ok(())
     }
 
-    fn settle_place(
-        &self,
-        follower: &Follower,
-        place: Place,
-        asked_since: bool,
-    ) -> Result<(), StoreError> {
-        let event = place.event;
-        if follower.predecessors.contains(&place.history) {
-            self.pending.failed(event, StoreError::lost);
-        } else if place.history != follower.applied.history {
-            // Neither this history nor one before it: the next may be, unless the store was
-            // asked since the event was made.
-            if asked_since {
-                self.pending.failed(event, StoreError::lost);
-            }
-        } else if place.position <= follower.applied.position {
-            // A snapshot may have brought it, or another event has its position.
-            let sent = self.source.time.sending();
-            let heartbeat = self.source.heartbeat(Some(place), sent);
-            let answer = self.source.store.events_after(heartbeat, Duration::ZERO)?;
-            match answer.value {
-                // Trimmed: then it is older than every token that it could concern.
-                News::Events { .. } | News::TakeSnapshot => self.pending.applied(event),
-                News::NotMyPast => self.lost(place)?,
-            }
-        } else if asked_since {
-            // The head is below what the store has acknowledged.
-            self.lost(place)?;
-        }
-        Ok(())
-    }
-
-    fn lost(&self, place: Place) -> Result<(), StoreError> {
-        if let Outcome::Done { .. } = self.restart(Beginning::Unknown(place))? {
+    fn settle_event(&self, follower: &Follower, event: Awaited) -> Result<(), StoreError> {
+        let place = event.place;
+        if place.history != follower.applied.history {
+            // Of a history before this one, or of another store.
             self.pending.failed(place.event, StoreError::lost);
+            return Ok(());
+        }
+        let now = self.source.time.sending().store_time();
+        let standing = match place.position <= follower.applied.position {
+            true => self.source.store.standing(place, now)?.value,
+            // The head is below what the store has acknowledged.
+            false => Standing::Unknown,
+        };
+        match standing {
+            // A snapshot has brought it. Trimmed: older than every token it could concern.
+            Standing::Part | Standing::Trimmed => self.pending.applied(place.event),
+            // The history has changed this moment: the next exchange tells more.
+            Standing::Before => {}
+            Standing::Unknown if event.is_own => {
+                if self.begin(unknown(follower, place))?.is_some() {
+                    self.pending.failed(place.event, StoreError::lost);
+                }
+            }
+            // Those who were told so notice it themselves; this may be anybody's word.
+            Standing::Unknown => self.pending.failed(place.event, StoreError::lost),
         }
         Ok(())
     }

@@ -121,7 +121,7 @@ impl Source {
 
     /// What the store keeps, wrapped with the current master secret.
     pub(super) fn rewrapped(&self, snapshot: Snapshot) -> Result<Rewrap, StoreError> {
-        let history = snapshot.head.history;
+        let (known, history) = (snapshot.head, snapshot.head.history);
         let secrets = NewHistorySecrets::unwrap(&snapshot.secrets, history, &self.wrapping)?;
         let keys: Result<_, StoreError> = snapshot
             .keys
@@ -133,7 +133,7 @@ impl Source {
             })
             .collect();
         Ok(Rewrap {
-            history,
+            known,
             secrets: secrets.wrap(history, &self.wrapping, &*self.random)?,
             keys: keys?,
             now: self.time.sending().store_time(),

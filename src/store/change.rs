@@ -14,8 +14,10 @@ pub struct Answer<T> {
 /// Events and session changes that are kept together or not at all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Commit {
-    /// Refused if the log is not in this history.
-    pub history: HistoryId,
+    /// The last event that the replica had applied when it made the changes: what they
+    /// were made for. Refused unless it is [`Part`](super::Standing::Part) of the log or
+    /// [`Trimmed`](super::Standing::Trimmed).
+    pub known: Place,
     /// Refused if this is not the ring key with the highest position.
     pub newest_key: Option<KeyId>,
     /// Appended at consecutive positions, each with its effect. May be empty, and then
@@ -95,11 +97,11 @@ pub struct SessionRow {
 /// What became of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// It is kept, durably. Its events begin at this position (for a commit without
-    /// events, that of the log's head).
+    /// It is kept, durably.
     Done {
-        /// The first position.
-        position: u64,
+        /// The log's head with it: its last event, or the newest one before it if it has
+        /// none.
+        head: Place,
     },
     /// Nothing was changed.
     Refused(Refusal),
@@ -108,16 +110,16 @@ pub enum Outcome {
 /// Which condition of a change did not hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
-    /// The log is in another history, or the store is empty.
-    History,
+    /// The log does not know the place that the change was made for, or is in another
+    /// history by now, or the store is empty.
+    Place,
     /// Another ring key is the newest, or a key to be removed is not the oldest of
     /// several, or a key to be added or wrapped anew is not what it was taken for.
     Key,
     /// A session's row is not there in the version expected, or is there though it was not
     /// expected.
     Session,
-    /// The log does contain the place, or names its history among its predecessors,
-    /// or the store is not empty: [`Beginning`] does not hold.
+    /// [`Beginning`] does not hold.
     Beginning,
 }
 
@@ -140,13 +142,17 @@ pub struct NewHistory {
 }
 
 /// When a history may begin.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Beginning {
     /// If the store is empty. Its first event gets position 1.
     Empty,
-    /// If the store, empty or not, does not contain this place, and its history does
-    /// not name the place's among its predecessors.
-    Unknown(Place),
+    /// If the store, empty or not, does not know this place.
+    Unknown {
+        /// What must be [`Unknown`](super::Standing::Unknown) to it.
+        place: Place,
+        /// The histories before the place's.
+        predecessors: Vec<HistoryId>,
+    },
     /// If this is the store's history: the operator says that it is not to be trusted.
     InsteadOf(HistoryId),
 }
@@ -154,8 +160,8 @@ pub enum Beginning {
 /// The same secrets, wrapped with another master secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rewrap {
-    /// Refused if the log is not in this history.
-    pub history: HistoryId,
+    /// As for [`Commit::known`].
+    pub known: Place,
     /// The history's secrets.
     pub secrets: Vec<u8>,
     /// The records of all its ring keys, in the order of their positions. Refused if
@@ -168,12 +174,13 @@ pub struct Rewrap {
 /// What may be forgotten.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tidy {
-    /// Refused if the log is not in this history.
-    pub history: HistoryId,
-    /// Epochs at this position or below.
+    /// As for [`Commit::known`].
+    pub known: Place,
+    /// Epochs at this position or below, as far as they are not above that of the oldest
+    /// ring key that the store has.
     pub epochs_up_to: u64,
-    /// Events at this position or below, as far as they are dated before
-    /// `events_before`; but never the newest event of the log.
+    /// Events at this position or below, as far as they and all before them are dated
+    /// before `events_before`; but never the newest event of the log.
     pub events_up_to: u64,
     /// See `events_up_to`.
     pub events_before: StoreTime,

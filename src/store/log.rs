@@ -5,7 +5,7 @@ use std::{fmt, time::Duration};
 use super::{EventId, HistoryId, KeyId, ReplicaId, StoreTime};
 
 /// One event of the log, as a store keeps it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Event {
     /// Its position: one more than that of the event before it.
     pub position: u64,
@@ -18,7 +18,7 @@ pub struct Event {
 }
 
 /// An event that is to be committed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct NewEvent {
     /// Its random id, drawn by the replica that commits it.
     pub id: EventId,
@@ -63,6 +63,27 @@ pub enum Effect {
     },
 }
 
+/// Without the body, which holds secrets.
+impl fmt::Debug for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Event")
+            .field("position", &self.position)
+            .field("id", &self.id)
+            .field("time", &self.time)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Without the body, which holds secrets.
+impl fmt::Debug for NewEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewEvent")
+            .field("id", &self.id)
+            .field("effect", &self.effect)
+            .finish_non_exhaustive()
+    }
+}
+
 impl fmt::Debug for Effect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (name, key) = match self {
@@ -87,13 +108,27 @@ pub struct Place {
     pub event: EventId,
 }
 
+/// How a place stands to the store's log. All conditions on a place refer to this.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It is in the present history, and the event at its position has its id.
+    Part,
+    /// It is in the present history, at a position below the oldest event that is kept.
+    Trimmed,
+    /// It is in a history that the present one names among its predecessors.
+    Before,
+    /// None of these: the store is empty, the position is above the head, the event there
+    /// is another one, or the history is not known.
+    Unknown,
+}
+
 /// What a replica says about itself when it asks for news.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Heartbeat {
     /// The replica.
     pub replica: ReplicaId,
-    /// The last event it has applied; `None` from a replica that is about to load its
-    /// first snapshot.
+    /// The last event it has applied, and so the place that it asks from; `None` from a
+    /// replica that is about to load its first snapshot.
     pub applied: Option<Place>,
     /// How old its news may be before it refuses everything.
     pub max_staleness: Duration,
@@ -104,18 +139,18 @@ pub struct Heartbeat {
 /// The answer to "what comes after this place?"
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum News {
-    /// The place is part of the log. These events follow it without a gap; none if it
-    /// is the head.
+    /// The place is [part](Standing::Part) of the log. These events follow it without a
+    /// gap; none if it is the head.
     Events {
         /// The events, in the order of their positions.
         events: Vec<Event>,
         /// Whether the log went on behind them when the answer was made.
         more: bool,
     },
-    /// Load a snapshot: nothing was applied yet, what follows the place was trimmed, or
-    /// the place is in a history that the present one names among its predecessors.
+    /// Load a snapshot: nothing was applied yet, or the place is
+    /// [trimmed](Standing::Trimmed), or [before](Standing::Before) the present history.
     TakeSnapshot,
-    /// The log does not contain the place, and never did as far as it can be told.
+    /// The place is [unknown](Standing::Unknown).
     NotMyPast,
 }
 
@@ -168,7 +203,8 @@ impl fmt::Debug for StoredEpoch {
 /// What a replica last said of itself, and when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Receipt {
-    /// What it said.
+    /// What it said. What it has applied is `None` here unless that was
+    /// [part](Standing::Part) of the log when it was said.
     pub heartbeat: Heartbeat,
     /// When, by the store's clock.
     pub received_at: StoreTime,

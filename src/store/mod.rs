@@ -37,12 +37,13 @@
 //!
 //! | | one file (redb) | PostgreSQL | Redis |
 //! |---|---|---|---|
-//! | [`commit`](Store::commit) | one write transaction for all commits that wait, two-phase | one transaction: `UPDATE head … RETURNING position`, conditions, inserts, deletes; `synchronous_commit` on | one script on a hash tag: conditions, `XADD` with the position as its id, `HSET`, `WAITAOF` or `appendfsync always` |
+//! | [`commit`](Store::commit) | one write transaction for all commits that wait, two-phase | one transaction: `UPDATE head … RETURNING position` first, then `clock_timestamp()`, conditions, inserts, deletes; `synchronous_commit` on | one script on a hash tag: conditions, `XADD` with the position as its id, `HSET`, `WAITAOF` or `appendfsync always` |
 //! | [`events_after`](Store::events_after) | read transaction, then a condition variable | upsert of the receipt, read of head and events in one transaction; `LISTEN` only to wake | one script: receipt, head, `XRANGE`; `XREAD BLOCK` only to wake |
-//! | [`snapshot`](Store::snapshot) | one read transaction | one `REPEATABLE READ` transaction with a cursor | head, keys, `HSCAN` of the epochs, then the events since that head on top |
+//! | [`snapshot`](Store::snapshot) | one read transaction | one `REPEATABLE READ` transaction with a cursor | head, `HSCAN` of the epochs, then in one script the events since that head with keys and head of now; the events go on top |
 //! | [`begin`](Store::begin) | one write transaction | one transaction that locks the head's row | one script |
+//! | [`standing`](Store::standing) | read transaction | head, predecessors and one event | one script |
 //! | [`sessions`](Store::sessions) | read transaction, an index by user | primary key and an index by user | hash and a set for each user |
-//! | [`tidy`](Store::tidy) | range deletes in steps | `DELETE` in steps | `XTRIM MINID`, `HSCAN` with `HDEL` |
+//! | [`tidy`](Store::tidy) | range deletes in steps | `DELETE` in steps | `XTRIM MINID`, `HSCAN`, and a script that deletes an epoch if its position is still the one seen |
 
 mod change;
 mod ids;
@@ -58,7 +59,8 @@ pub use self::{
     },
     ids::{EventId, HistoryId, KeyId, ReplicaId, RowId, RowVersion, StoreTime},
     log::{
-        Effect, Event, Heartbeat, NewEvent, News, Place, Receipt, Snapshot, StoredEpoch, StoredKey,
+        Effect, Event, Heartbeat, NewEvent, News, Place, Receipt, Snapshot, Standing, StoredEpoch,
+        StoredKey,
     },
     memory::MemoryStore,
 };
@@ -91,6 +93,10 @@ pub enum Reach {
 /// called from the authority's own thread, and from
 /// [`AuthorityBuilder::open`](crate::AuthorityBuilder::open), and may block. All may
 /// be called at the same time. None may panic.
+///
+/// All answer in bounded time, if only with an error: a connection that looks alive and
+/// delivers nothing must be given up by a time-out. A commit is sent once: whether it was
+/// made is open after an error, and who asked decides.
 pub trait Store: Send + Sync + 'static {
     /// Who else can reach what the store holds.
     fn reach(&self) -> Reach {
@@ -105,9 +111,7 @@ pub trait Store: Send + Sync + 'static {
     /// come from a standby or a cache. How many events it gives at once is the store's
     /// choice.
     ///
-    /// The place is part of the log if it is in the present history and the event at its
-    /// position has its id; if its position is below the oldest event that is kept,
-    /// the answer is [`News::TakeSnapshot`].
+    /// The answer follows from how the place [stands](Standing) to the log.
     ///
     /// # Errors
     ///
@@ -117,6 +121,14 @@ pub trait Store: Send + Sync + 'static {
         heartbeat: Heartbeat,
         wait: Duration,
     ) -> Result<Answer<News>, StoreError>;
+
+    /// How a place stands to the log. Like [`events_after`](Self::events_after), this must
+    /// not come from a standby or a cache.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the store could not be asked or its answer not be read.
+    fn standing(&self, place: Place, now: StoreTime) -> Result<Answer<Standing>, StoreError>;
 
     /// One consistent view of the state, or `None` if the store is empty.
     ///
@@ -141,7 +153,7 @@ pub trait Store: Send + Sync + 'static {
     /// The first event's position is 1 for [`Beginning::Empty`]. Otherwise it is 2³²
     /// above the highest that either side knows: the log's head, and the place given.
     /// The predecessors are the history that was there and its own predecessors, and
-    /// that of the place.
+    /// that of the place and the ones before that.
     ///
     /// # Errors
     ///
@@ -153,8 +165,8 @@ pub trait Store: Send + Sync + 'static {
     /// Does not block; `done` is called on any thread, this one included.
     fn commit(&self, commit: Commit, done: Completion<Outcome>);
 
-    /// The session rows that a query finds, as of one moment; `None` if the log is not in
-    /// the query's history.
+    /// The session rows that a query finds, as of one moment; `None` where a commit with
+    /// the same `known` would be refused.
     ///
     /// Does not block; `done` is called on any thread, this one included.
     fn sessions(&self, query: SessionQuery, done: Completion<Option<Vec<SessionRow>>>);
@@ -166,7 +178,9 @@ pub trait Store: Send + Sync + 'static {
     /// [`StoreError`]; it may or may not have been done.
     fn rewrap(&self, rewrap: Rewrap) -> Result<Answer<Outcome>, StoreError>;
 
-    /// Forgets what it may. It need not forget all of it, nor at once.
+    /// Forgets what it may. It need not forget all of it, nor at once: it is called by the
+    /// thread that follows the log, so it must take far less than the policy's
+    /// [`max_staleness`](crate::Policy::max_staleness).
     ///
     /// # Errors
     ///
@@ -188,8 +202,8 @@ pub trait Store: Send + Sync + 'static {
 /// Which session rows are asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SessionQuery {
-    /// The history that the asker knows.
-    pub history: HistoryId,
+    /// As for [`Commit::known`].
+    pub known: Place,
     /// The rows.
     pub rows: Rows,
     /// The wall clock of the replica. A store in the same process takes it for its own.

@@ -129,7 +129,7 @@ impl Fleet {
         let snapshot = self.server.snapshot(StoreTime::default(), &mut |_| {});
         let id = EventId::from_bytes([9; 16]);
         let commit = Commit {
-            history: snapshot.unwrap().value.unwrap().head.history,
+            known: snapshot.unwrap().value.unwrap().head,
             newest_key: None,
             events: vec![NewEvent { id, body, effect }],
             sessions: vec![],

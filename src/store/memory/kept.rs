@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use crate::store::{
     Beginning, Commit, Effect, Event, Heartbeat, HistoryId, KeyId, NewEvent, NewHistory, News,
     Outcome, Place, Receipt, Refusal, ReplicaId, Rewrap, RowId, Rows, SessionChange, SessionQuery,
-    SessionRow, Snapshot, StoreTime, StoredEpoch, StoredKey, Tidy,
+    SessionRow, Snapshot, Standing, StoreTime, StoredEpoch, StoredKey, Tidy,
 };
 
 /// The most events handed out at once.
@@ -61,10 +61,13 @@ impl Kept {
     }
 
     pub(crate) fn receive(&mut self, heartbeat: Heartbeat) {
-        let received_at = heartbeat.now;
+        let is_part = |place: &Place| self.standing(*place) == Standing::Part;
         let receipt = Receipt {
-            heartbeat,
-            received_at,
+            heartbeat: Heartbeat {
+                applied: heartbeat.applied.filter(is_part),
+                ..heartbeat
+            },
+            received_at: heartbeat.now,
         };
         self.receipts.insert(heartbeat.replica, receipt);
     }
@@ -74,11 +77,19 @@ impl Kept {
     }
 
     pub(crate) fn events_after(&self, applied: Option<Place>) -> News {
-        match (applied, &self.state) {
-            (None, _) => News::TakeSnapshot,
-            (Some(_), None) => News::NotMyPast,
-            (Some(place), Some(state)) => state.events_after(place),
+        let Some(place) = applied else {
+            return News::TakeSnapshot;
+        };
+        match (self.standing(place), &self.state) {
+            (Standing::Part, Some(state)) => state.events_after(place.position),
+            (Standing::Trimmed | Standing::Before, _) => News::TakeSnapshot,
+            (Standing::Unknown, _) | (_, None) => News::NotMyPast,
         }
+    }
+
+    pub(crate) fn standing(&self, place: Place) -> Standing {
+        let state = self.state.as_ref();
+        state.map_or(Standing::Unknown, |state| state.standing(place))
     }
 
     pub(crate) fn snapshot(&self, epochs: &mut dyn FnMut(StoredEpoch)) -> Option<Snapshot> {
@@ -102,13 +113,19 @@ impl Kept {
     }
 
     pub(crate) fn begin(&mut self, new: NewHistory) -> Outcome {
-        if !self.may_begin(new.beginning) {
+        if !self.may_begin(&new.beginning) {
             return Outcome::Refused(Refusal::Beginning);
         }
-        let (unknown, position) = match new.beginning {
-            Beginning::Empty => (None, 1),
-            Beginning::Unknown(place) => (Some(place), self.highest(place.position) + LEAP),
-            Beginning::InsteadOf(_) => (None, self.highest(0) + LEAP),
+        let (other_past, position) = match new.beginning {
+            Beginning::Empty => (Vec::new(), 1),
+            Beginning::Unknown {
+                place,
+                mut predecessors,
+            } => {
+                predecessors.push(place.history);
+                (predecessors, self.highest(place.position) + LEAP)
+            }
+            Beginning::InsteadOf(_) => (Vec::new(), self.highest(0) + LEAP),
         };
         let (mut predecessors, mut sessions) = (Vec::new(), HashMap::new());
         if let Some(old) = self.state.take() {
@@ -118,10 +135,10 @@ impl Kept {
                 sessions = old.sessions;
             }
         }
-        if let Some(place) = unknown
-            && !predecessors.contains(&place.history)
-        {
-            predecessors.push(place.history);
+        for history in other_past {
+            if !predecessors.contains(&history) {
+                predecessors.push(history);
+            }
         }
         let mut state = State {
             head: Place {
@@ -138,50 +155,50 @@ impl Kept {
             sessions,
         };
         state.append(new.event, new.now);
+        let head = state.head;
         self.state = Some(state);
-        Outcome::Done { position }
+        Outcome::Done { head }
     }
 
     fn highest(&self, other: u64) -> u64 {
         self.head().map_or(other, |head| head.position.max(other))
     }
 
-    fn may_begin(&self, beginning: Beginning) -> bool {
+    fn may_begin(&self, beginning: &Beginning) -> bool {
         match beginning {
             Beginning::Empty => self.state.is_none(),
-            Beginning::Unknown(place) => {
-                matches!(self.events_after(Some(place)), News::NotMyPast)
-            }
+            Beginning::Unknown { place, .. } => self.standing(*place) == Standing::Unknown,
             Beginning::InsteadOf(history) => {
-                self.head().is_some_and(|head| head.history == history)
+                self.head().is_some_and(|head| head.history == *history)
             }
         }
     }
 
-    fn of_history(&mut self, history: HistoryId) -> Option<&mut State> {
-        let state = self.state.as_mut();
-        state.filter(|state| state.head.history == history)
+    /// The state, if it is a later one than what is known.
+    fn state_since(&mut self, known: Place) -> Option<&mut State> {
+        let state = self.state.as_mut()?;
+        let standing = state.standing(known);
+        matches!(standing, Standing::Part | Standing::Trimmed).then_some(state)
     }
 
     pub(crate) fn commit(&mut self, commit: Commit) -> Outcome {
-        let Some(state) = self.of_history(commit.history) else {
-            return Outcome::Refused(Refusal::History);
+        let Some(state) = self.state_since(commit.known) else {
+            return Outcome::Refused(Refusal::Place);
         };
         if let Err(refusal) = state.check(&commit) {
             return Outcome::Refused(refusal);
         }
-        let position = state.head.position + u64::from(!commit.events.is_empty());
         for event in commit.events {
             state.append(event, commit.now);
         }
         for change in commit.sessions {
             state.change_session(change, commit.now);
         }
-        Outcome::Done { position }
+        Outcome::Done { head: state.head }
     }
 
     pub(crate) fn sessions(&mut self, query: &SessionQuery) -> Option<Vec<SessionRow>> {
-        let rows = &self.of_history(query.history)?.sessions;
+        let rows = &self.state_since(query.known)?.sessions;
         Some(match query.rows {
             Rows::One(id) => rows.get(&id).cloned().into_iter().collect(),
             Rows::OfUser(user) => {
@@ -192,8 +209,8 @@ impl Kept {
     }
 
     pub(crate) fn rewrap(&mut self, rewrap: Rewrap) -> Outcome {
-        let Some(state) = self.of_history(rewrap.history) else {
-            return Outcome::Refused(Refusal::History);
+        let Some(state) = self.state_since(rewrap.known) else {
+            return Outcome::Refused(Refusal::Place);
         };
         let ids = rewrap.keys.iter().map(|(id, _)| *id);
         if !ids.eq(state.keys.iter().map(|key| key.id)) {
@@ -203,20 +220,19 @@ impl Kept {
         for (key, (_, record)) in state.keys.iter_mut().zip(rewrap.keys) {
             key.record = record;
         }
-        let position = state.head.position;
-        Outcome::Done { position }
+        Outcome::Done { head: state.head }
     }
 
     pub(crate) fn tidy(&mut self, tidy: &Tidy) -> Outcome {
-        self.receipts
-            .retain(|_, receipt| receipt.received_at >= tidy.receipts_before);
-        let Some(state) = self.of_history(tidy.history) else {
-            return Outcome::Refused(Refusal::History);
+        let Some(state) = self.state_since(tidy.known) else {
+            return Outcome::Refused(Refusal::Place);
         };
-        if state.tidied_up_to < tidy.epochs_up_to {
-            state.tidied_up_to = tidy.epochs_up_to;
-            let kept = |position: u64| position > tidy.epochs_up_to;
-            state.epochs.retain(|_, (position, _)| kept(*position));
+        // The replica may know of a swap that was lost, by which an older key is back.
+        let oldest_key = state.keys.first().map_or(0, |key| key.position);
+        let up_to = tidy.epochs_up_to.min(oldest_key);
+        if state.tidied_up_to < up_to {
+            state.tidied_up_to = up_to;
+            state.epochs.retain(|_, (position, _)| *position > up_to);
         }
         let may_go =
             |event: &Event| event.position <= tidy.events_up_to && event.time < tidy.events_before;
@@ -226,33 +242,43 @@ impl Kept {
         state
             .sessions
             .retain(|_, kept| kept.row.expires_at >= tidy.sessions_before);
-        let position = state.head.position;
-        Outcome::Done { position }
+        let head = state.head;
+        self.receipts
+            .retain(|_, receipt| receipt.received_at >= tidy.receipts_before);
+        Outcome::Done { head }
     }
 }
 
 impl State {
-    fn events_after(&self, place: Place) -> News {
+    fn standing(&self, place: Place) -> Standing {
         if place.history != self.head.history {
             return match self.predecessors.contains(&place.history) {
-                true => News::TakeSnapshot,
-                false => News::NotMyPast,
+                true => Standing::Before,
+                false => Standing::Unknown,
             };
         }
-        let oldest = self.log.front().map_or(u64::MAX, |event| event.position);
-        let Some(index) = place.position.checked_sub(oldest) else {
-            return News::TakeSnapshot;
+        let Some(index) = self.index(place.position) else {
+            return Standing::Trimmed;
         };
-        let index = usize::try_from(index).unwrap_or(usize::MAX);
         match self.log.get(index) {
-            Some(event) if event.id == place.event => {
-                let following = self.log.range(index + 1..);
-                News::Events {
-                    more: following.len() > EVENTS_AT_ONCE,
-                    events: following.take(EVENTS_AT_ONCE).cloned().collect(),
-                }
-            }
-            _ => News::NotMyPast,
+            Some(event) if event.id == place.event => Standing::Part,
+            _ => Standing::Unknown,
+        }
+    }
+
+    /// Where the log has the event at this position, or would; `None` below its beginning.
+    fn index(&self, position: u64) -> Option<usize> {
+        let oldest = self.log.front().map_or(u64::MAX, |event| event.position);
+        let index = position.checked_sub(oldest)?;
+        Some(usize::try_from(index).unwrap_or(usize::MAX))
+    }
+
+    fn events_after(&self, position: u64) -> News {
+        let following = self.index(position).map_or(0, |index| index + 1);
+        let following = self.log.range(following..);
+        News::Events {
+            more: following.len() > EVENTS_AT_ONCE,
+            events: following.take(EVENTS_AT_ONCE).cloned().collect(),
         }
     }
 

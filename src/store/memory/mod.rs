@@ -8,8 +8,8 @@ use parking_lot::{Condvar, Mutex};
 
 use self::kept::Kept;
 use super::{
-    Answer, Commit, Completion, Heartbeat, NewHistory, News, Outcome, Reach, Receipt, Rewrap,
-    SessionQuery, SessionRow, Snapshot, Store, StoreTime, StoredEpoch, Tidy,
+    Answer, Commit, Completion, Heartbeat, NewHistory, News, Outcome, Place, Reach, Receipt,
+    Rewrap, SessionQuery, SessionRow, Snapshot, Standing, Store, StoreTime, StoredEpoch, Tidy,
 };
 use crate::StoreError;
 
@@ -89,6 +89,10 @@ impl Store for MemoryStore {
         }
         let time = heartbeat.now;
         Ok(Answer { value, time })
+    }
+
+    fn standing(&self, place: Place, now: StoreTime) -> Result<Answer<Standing>, StoreError> {
+        Ok(self.answer(now, |kept| kept.standing(place)))
     }
 
     fn snapshot(

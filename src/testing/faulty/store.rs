@@ -12,8 +12,8 @@ use super::{
 use crate::{
     MemoryStore, Store, StoreError,
     store::{
-        Answer, Commit, Completion, Heartbeat, NewHistory, News, Outcome, Reach, Receipt, Rewrap,
-        SessionQuery, SessionRow, Snapshot, StoreTime, StoredEpoch, Tidy,
+        Answer, Commit, Completion, Heartbeat, NewHistory, News, Outcome, Place, Reach, Receipt,
+        Rewrap, SessionQuery, SessionRow, Snapshot, Standing, StoreTime, StoredEpoch, Tidy,
     },
 };
 
@@ -117,6 +117,10 @@ impl Store for FaultyStore {
             Some(misbehaviour) => misbehaviour.old_or(answer),
             None => answer,
         })
+    }
+
+    fn standing(&self, place: Place, now: StoreTime) -> Result<Answer<Standing>, StoreError> {
+        self.request(|server| server.store.standing(place, server.now(now)))
     }
 
     fn snapshot(
