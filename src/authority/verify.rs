@@ -238,7 +238,12 @@ fn last_bumped<'a>(
 
 #[cfg(test)]
 mod tests {
-    use crate::{Authority, Grant, Scope, VerifyError, hook, testing};
+    use std::time::Duration;
+
+    use crate::{
+        Authority, Grant, MasterSecret, Policy, Scope, VerifyError, hook,
+        testing::{self, FaultyStore, ManualClock},
+    };
 
     fn bump_then_swap(authority: &Authority) {
         authority.bump(Scope::user("u")).wait().unwrap();
@@ -291,5 +296,89 @@ mod tests {
             authority.verify(&token).unwrap_err(),
             VerifyError::Revoked { scope }
         );
+    }
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    /// A replica with a token, and another one of the same store that bumps its user.
+    struct Pair {
+        clock: ManualClock,
+        server: FaultyStore,
+        ours: Authority,
+        theirs: Authority,
+    }
+
+    impl Pair {
+        fn open() -> Self {
+            let clock = ManualClock::at_unix_seconds(1_700_000_000);
+            let server = FaultyStore::new(clock.clone());
+            let secret = MasterSecret::generate().unwrap();
+            let open = || {
+                let builder = Authority::builder("i", "a").clock(clock.clone());
+                let builder = builder.master_secret(secret.clone());
+                let builder = builder.policy(Policy::default().token_lifetime(2 * HOUR));
+                testing::by_hand(builder).open(server.connect()).unwrap()
+            };
+            let (ours, theirs) = (open(), open());
+            Self {
+                ours,
+                theirs,
+                clock,
+                server,
+            }
+        }
+
+        fn bump_there(&self) {
+            testing::follow(&self.theirs).unwrap();
+            testing::finish(&self.theirs, self.theirs.bump(Scope::user("u"))).unwrap();
+        }
+
+        fn follow_at(&self, place: hook::Place) {
+            let ours = self.ours.clone();
+            hook::at_next(place, move || testing::follow(&ours).unwrap());
+        }
+    }
+
+    /// An hour old, the replica gets a new ring and fresh news in the middle of a verify
+    /// that has the old ring: which does not become fresh by that.
+    #[test]
+    fn news_that_comes_with_a_new_ring_does_not_make_the_old_one_fresh() {
+        for (rechecks, restarts) in [(false, false), (false, true), (true, false), (true, true)] {
+            let pair = Pair::open();
+            let token = pair.ours.issue(Grant::user("u")).unwrap();
+            let verified = pair.ours.verify(&token).unwrap();
+            pair.bump_there();
+            if restarts {
+                testing::finish(&pair.theirs, pair.theirs.start_over()).unwrap();
+            }
+            pair.clock.advance(HOUR);
+            pair.server.trim();
+            pair.follow_at(hook::Place::KeyFound);
+            let outcome = match rechecks {
+                true => pair.ours.recheck(&verified),
+                false => pair.ours.verify(&token).map(drop),
+            };
+            assert_eq!(
+                outcome,
+                Err(VerifyError::StaleEpochs),
+                "{rechecks} {restarts}"
+            );
+        }
+    }
+
+    /// The news comes between the seal and the question how old it is: the seal was computed
+    /// without it.
+    #[test]
+    fn a_fresh_log_in_elsewhere_is_not_revoked_by_news_that_comes_meanwhile() {
+        let pair = Pair::open();
+        pair.clock.advance(Duration::from_secs(7));
+        testing::follow(&pair.ours).unwrap();
+        pair.bump_there();
+        let token = pair.theirs.issue(Grant::user("u")).unwrap();
+        pair.clock.advance(Duration::from_secs(6));
+        pair.follow_at(hook::Place::SealDiffers);
+        let refused = pair.ours.verify(&token).unwrap_err();
+        assert_eq!(refused, VerifyError::StaleEpochs);
+        assert!(pair.ours.verify(&token).is_ok());
     }
 }

@@ -4,11 +4,12 @@
 use std::{
     sync::{Arc, mpsc},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use epochkey::{
     Authority, Grant, MasterSecret, MemoryStore, Observer, Scope, SystemClock,
+    store::{Store, StoreTime},
     testing::{self, FaultyStore, ManualClock},
 };
 
@@ -60,6 +61,17 @@ fn an_operation_finishes_though_its_authority_is_gone() {
     store.hold_commits();
     let bump = authority.bump(Scope::user("u"));
     drop(authority);
+    // The thread goes on asking for news, as often as it is woken.
+    let heard = || store.receipts(StoreTime::default()).unwrap().value[0].received_at;
+    let deadline = Instant::now() + LONG;
+    for _ in 0..3 {
+        let before = heard();
+        while heard() == before {
+            assert!(Instant::now() < deadline, "the thread has stopped");
+            store.wake();
+            thread::yield_now();
+        }
+    }
     store.release();
     let epoch = bump.wait().unwrap();
     assert_eq!(open().wait_for(epoch).wait().unwrap(), epoch);

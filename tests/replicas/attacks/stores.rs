@@ -1,0 +1,145 @@
+//! Stores that do something else in the middle of a request.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
+    time::Duration,
+};
+
+use epochkey::{
+    MemoryStore, StoreError,
+    store::{
+        Answer, Commit, Completion, Heartbeat, NewHistory, News, Outcome, Place, Reach, Receipt,
+        Rewrap, SessionQuery, SessionRow, Snapshot, Standing, Store, StoreTime, StoredEpoch, Tidy,
+    },
+    testing::FaultyStore,
+};
+
+pub(crate) type Action = Box<dyn FnOnce() + Send>;
+
+/// What all stores here leave to another one.
+macro_rules! delegate {
+    ($to:ident) => {
+        fn standing(&self, place: Place, now: StoreTime) -> Result<Answer<Standing>, StoreError> {
+            self.$to.standing(place, now)
+        }
+
+        fn snapshot(
+            &self,
+            now: StoreTime,
+            epochs: &mut dyn FnMut(StoredEpoch),
+        ) -> Result<Answer<Option<Snapshot>>, StoreError> {
+            self.$to.snapshot(now, epochs)
+        }
+
+        fn begin(&self, new: NewHistory) -> Result<Answer<Outcome>, StoreError> {
+            self.$to.begin(new)
+        }
+
+        fn sessions(&self, query: SessionQuery, done: Completion<Option<Vec<SessionRow>>>) {
+            self.$to.sessions(query, done);
+        }
+
+        fn rewrap(&self, rewrap: Rewrap) -> Result<Answer<Outcome>, StoreError> {
+            self.$to.rewrap(rewrap)
+        }
+
+        fn receipts(&self, now: StoreTime) -> Result<Answer<Vec<Receipt>>, StoreError> {
+            self.$to.receipts(now)
+        }
+
+        fn wake(&self) {
+            self.$to.wake();
+        }
+    };
+}
+
+/// Does something once when the next answer to `events_after` was made and is on its way.
+#[derive(Clone)]
+pub(crate) struct Between {
+    store: FaultyStore,
+    action: Arc<Mutex<Option<Action>>>,
+    pub(crate) questions: Arc<AtomicUsize>,
+}
+
+impl Between {
+    pub(crate) fn on(store: FaultyStore) -> Self {
+        Self {
+            store,
+            action: Arc::default(),
+            questions: Arc::default(),
+        }
+    }
+
+    pub(crate) fn then(&self, action: impl FnOnce() + Send + 'static) {
+        *self.action.lock().unwrap() = Some(Box::new(action));
+    }
+}
+
+impl Store for Between {
+    delegate!(store);
+
+    fn events_after(
+        &self,
+        heartbeat: Heartbeat,
+        wait: Duration,
+    ) -> Result<Answer<News>, StoreError> {
+        self.questions.fetch_add(1, Ordering::SeqCst);
+        let answer = self.store.events_after(heartbeat, wait);
+        let action = self.action.lock().unwrap().take();
+        if let Some(action) = action {
+            action();
+        }
+        answer
+    }
+
+    fn commit(&self, commit: Commit, done: Completion<Outcome>) {
+        self.store.commit(commit, done);
+    }
+
+    fn tidy(&self, tidy: Tidy) -> Result<Answer<Outcome>, StoreError> {
+        self.store.tidy(tidy)
+    }
+}
+
+/// An embedded store with one thread for all that writes. Its disk is full.
+pub(crate) struct OneWriter {
+    pub(crate) store: Arc<MemoryStore>,
+    pub(crate) writer: mpsc::Sender<Action>,
+    pub(crate) tidies: Arc<AtomicUsize>,
+}
+
+impl Store for OneWriter {
+    delegate!(store);
+
+    fn reach(&self) -> Reach {
+        Reach::Embedded
+    }
+
+    fn events_after(
+        &self,
+        heartbeat: Heartbeat,
+        wait: Duration,
+    ) -> Result<Answer<News>, StoreError> {
+        self.store.events_after(heartbeat, wait)
+    }
+
+    fn commit(&self, _: Commit, done: Completion<Outcome>) {
+        let full = || StoreError::unavailable("the disk is full");
+        self.writer
+            .send(Box::new(move || done(Err(full()))))
+            .unwrap();
+    }
+
+    fn tidy(&self, tidy: Tidy) -> Result<Answer<Outcome>, StoreError> {
+        let (sender, answer) = mpsc::channel();
+        let store = Arc::clone(&self.store);
+        let write = move || sender.send(store.tidy(tidy)).unwrap();
+        self.writer.send(Box::new(write)).unwrap();
+        self.tidies.fetch_add(1, Ordering::SeqCst);
+        answer.recv().map_err(StoreError::unavailable)?
+    }
+}
