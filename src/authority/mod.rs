@@ -41,8 +41,8 @@ use crate::{
 /// the store and puts what it says into force here, one event after the other; when an
 /// operation has its result, what it did is visible to every call that begins
 /// afterwards in this process, on any thread. The thread stops with the last clone of the
-/// authority and the last of its operations; to drop the last waits for it, unless the
-/// store is shared.
+/// authority and the last of its operations. Dropping the last clone waits until the
+/// thread has let go of the store, unless that is shared or an operation is under way.
 ///
 /// # Several processes
 ///

@@ -98,43 +98,44 @@ fn without_its_thread_an_authority_refuses_everything() {
     assert!(authority.bump(Scope::user("u")).wait().is_err());
 }
 
+/// Bumps 60 users at one replica, and looks for them at the others. How many bumps got
+/// through.
+fn bump_and_verify(replicas: &[(Authority, FaultyStore)], me: usize) -> usize {
+    let (authority, _) = &replicas[me];
+    let mut bumped = 0;
+    for round in 0..60 {
+        let user = format!("u-{me}-{round}");
+        let token = authority.issue(Grant::user(&user));
+        let (Ok(token), Ok(epoch)) = (token, authority.bump(Scope::user(&user)).wait()) else {
+            continue;
+        };
+        bumped += 1;
+        assert!(authority.verify(&token).is_err(), "{user}");
+        let (other, _) = &replicas[(me + round) % 8];
+        if other.wait_for(epoch).wait().is_ok() {
+            assert!(other.verify(&token).is_err(), "{user} elsewhere");
+        }
+    }
+    bumped
+}
+
 /// Eight replicas on connections that fail at random, bumping and verifying at once: a
 /// bump that returned is in force where it was made, and everywhere its epoch was waited for.
 #[test]
 fn eight_replicas_on_bad_connections() {
     let server = FaultyStore::new(SystemClock);
     let secret = MasterSecret::generate().unwrap();
-    let replicas: Vec<_> = (0..8_u64)
-        .map(|seed| {
-            let connection = server.connect();
-            let builder = Authority::builder("i", "a").master_secret(secret.clone());
-            let authority = builder.open(connection.clone()).unwrap();
-            connection.misbehave(seed);
-            (authority, connection)
-        })
-        .collect();
-    let replicas = Arc::new(replicas);
+    let replicas = (0..8_u64).map(|seed| {
+        let connection = server.connect();
+        let builder = Authority::builder("i", "a").master_secret(secret.clone());
+        let authority = builder.open(connection.clone()).unwrap();
+        connection.misbehave(seed);
+        (authority, connection)
+    });
+    let replicas: Arc<[_]> = replicas.collect();
     let threads = (0..8).map(|me| {
         let replicas = Arc::clone(&replicas);
-        thread::spawn(move || {
-            let (authority, _) = &replicas[me];
-            let mut bumped = 0;
-            for round in 0..60 {
-                let user = format!("u-{me}-{round}");
-                let token = authority.issue(Grant::user(&user));
-                let (Ok(token), Ok(epoch)) = (token, authority.bump(Scope::user(&user)).wait())
-                else {
-                    continue;
-                };
-                bumped += 1;
-                assert!(authority.verify(&token).is_err(), "{user}");
-                let (other, _) = &replicas[(me + round) % 8];
-                if other.wait_for(epoch).wait().is_ok() {
-                    assert!(other.verify(&token).is_err(), "{user} elsewhere");
-                }
-            }
-            bumped
-        })
+        thread::spawn(move || bump_and_verify(&replicas, me))
     });
     let threads: Vec<_> = threads.collect();
     let bumped: usize = threads
