@@ -1,6 +1,6 @@
 //! Who waits for an event to be in force here.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use parking_lot::Mutex;
 
@@ -15,7 +15,7 @@ type Finish = Box<dyn FnOnce(Result<Place, StoreError>) + Send>;
 /// given again after a loss.
 #[derive(Default)]
 pub(crate) struct Pending {
-    waiting: Mutex<HashMap<EventId, Vec<Waiter>>>,
+    waiting: Mutex<BTreeMap<EventId, Vec<Waiter>>>,
 }
 
 struct Waiter {
@@ -146,7 +146,7 @@ impl Pending {
     }
 
     fn take(
-        waiting: &mut HashMap<EventId, Vec<Waiter>>,
+        waiting: &mut BTreeMap<EventId, Vec<Waiter>>,
         event: EventId,
         mut done: impl FnMut(&Waiter) -> bool,
     ) -> Vec<Waiter> {

@@ -217,6 +217,7 @@ impl FaultyStore {
 
     /// Puts a backup in place of what the server holds.
     pub fn restore(&self, backup: &Backup) {
+        self.server.past.lock().clear();
         self.server.store.replace_with(&backup.0);
     }
 
