@@ -1,0 +1,95 @@
+//! Operations that the replicas are asked for.
+
+use epochkey::Scope;
+
+use crate::{
+    Checked,
+    operation::{Kills, Operation, Running},
+    world::World,
+};
+
+impl World {
+    /// Begins an operation at a replica.
+    pub(crate) fn change(&mut self, index: usize) -> Checked {
+        let swaps = self.plan.swaps;
+        match self.random.below(24) {
+            0..11 => {
+                let scope = self.some_scope();
+                self.bump(index, vec![scope]);
+            }
+            11 => {
+                let scopes = (0..3).map(|_| self.some_scope()).collect();
+                self.bump(index, scopes);
+            }
+            12..14 => self.begin(index, "rotate", |authority| {
+                (Running::Rotate(authority.rotate_key()), Kills::None)
+            }),
+            14 if swaps => self.begin(index, "swap", |authority| {
+                (Running::Swap(authority.swap_key()), Kills::All)
+            }),
+            15 if swaps && self.random.chance(30) => {
+                self.may_restart = true;
+                self.begin(index, "start over", |authority| {
+                    (Running::StartOver(authority.start_over()), Kills::All)
+                });
+            }
+            16..20 if !self.epochs.is_empty() => self.wait_for(index),
+            _ => self.begin(index, "catch up", |authority| {
+                (Running::CatchUp(authority.catch_up()), Kills::None)
+            }),
+        }
+        match self.random.chance(60) {
+            true => self.follow(index),
+            false => Ok(()),
+        }
+    }
+
+    fn bump(&mut self, index: usize, scopes: Vec<Scope>) {
+        self.replicas[index].notes.seen.lock().scopes = scopes.clone();
+        let step = format!("bump {scopes:?}");
+        self.begin(index, &step, |authority| match &scopes[..] {
+            [scope] => {
+                let op = authority.bump(scope.clone());
+                (Running::Bump(op), Kills::WithOneOf(scopes))
+            }
+            _ => {
+                let op = authority.bump_many(scopes.clone());
+                (Running::BumpMany(op), Kills::WithOneOf(scopes))
+            }
+        });
+    }
+
+    fn begin(
+        &mut self,
+        index: usize,
+        step: &str,
+        begin: impl FnOnce(&epochkey::Authority) -> (Running, Kills),
+    ) {
+        self.interpose(index);
+        let replica = &self.replicas[index];
+        replica.notes.seen.lock().committed.clear();
+        let (head, tokens) = (self.ledger.lock().head(), self.tokens.len());
+        let (op, kills) = begin(&replica.authority);
+        let events = std::mem::take(&mut replica.notes.seen.lock().committed);
+        self.trail.push(format!("{step} at {}", replica.process));
+        let ledger = self.ledger.lock();
+        let operation = Operation::new(replica, op, events, kills, (tokens, head), &ledger);
+        drop(ledger);
+        self.operations.push(operation);
+        self.end_interlude(index);
+    }
+
+    fn wait_for(&mut self, index: usize) {
+        let newest = self.epochs.len().min(8);
+        let (epoch, event) = self.epochs[self.epochs.len() - 1 - self.random.below(newest)];
+        let replica = &self.replicas[index];
+        let op = Running::WaitFor(replica.authority.wait_for(epoch));
+        self.trail
+            .push(format!("wait for {epoch:?} at {}", replica.process));
+        let ledger = self.ledger.lock();
+        let begun = (self.tokens.len(), ledger.head());
+        let operation = Operation::new(replica, op, vec![event], Kills::None, begun, &ledger);
+        drop(ledger);
+        self.operations.push(operation);
+    }
+}

@@ -1,0 +1,105 @@
+//! How every simulation ends: what was broken is mended, and all must agree.
+
+use std::time::Duration;
+
+use epochkey::testing::expose_secrets;
+
+use crate::{Checked, world::World};
+
+impl World {
+    /// Mends everything, and checks that all replicas come to the same state and work.
+    pub(crate) fn end(&mut self) -> Checked {
+        self.note("the end");
+        self.server.set_clock_ahead(Duration::ZERO);
+        self.server_is_wrong = false;
+        if self.replicas.is_empty() {
+            self.open_another()?;
+        }
+        for index in 0..self.replicas.len() {
+            self.mend(index);
+            let replica = &self.replicas[index];
+            crate::replica::set(&replica.notes.clock, &self.server_clock);
+            replica.connection.release();
+            self.check()?;
+        }
+        for _ in 0..6 {
+            self.advance(Duration::from_secs(1), None);
+            for index in 0..self.replicas.len() {
+                self.follow(index)?;
+                self.check()?;
+            }
+        }
+        if let Some(operation) = self.operations.first() {
+            let process = operation.process;
+            return Err(format!("an operation at replica {process} never ends"));
+        }
+        self.check_agreement()?;
+        self.check_tokens()?;
+        self.check_liveness()
+    }
+
+    fn check_agreement(&self) -> Checked {
+        let ledger = self.ledger.lock();
+        let head = ledger.head().ok_or("the store is empty")?;
+        let ring: Vec<_> = ledger.state(head).ring.clone();
+        let ring: Vec<_> = ring.iter().map(|(id, at)| (id.to_string(), *at)).collect();
+        let mut seal_key = None;
+        for replica in &self.replicas {
+            let process = replica.process;
+            if replica.applied != head {
+                return Err(format!("replica {process} did not come to the head"));
+            }
+            let secrets = expose_secrets(&replica.authority);
+            let keys = secrets.ring_keys.iter();
+            let keys: Vec<_> = keys.map(|key| (key.kid.clone(), key.position)).collect();
+            if keys != ring {
+                return Err(format!(
+                    "replica {process} has the ring {keys:?}, not {ring:?}"
+                ));
+            }
+            if *seal_key.get_or_insert(secrets.seal_key) != secrets.seal_key {
+                return Err(format!("replica {process} has another seal key"));
+            }
+            let stats = replica.authority.stats();
+            let bumps = ledger.state(head).bumps.values();
+            let floor = ledger.state(head).floor();
+            let epochs = bumps.filter(|(_, position)| *position > floor).count();
+            if (stats.floor, stats.epochs, stats.stale) != (floor, epochs, false) {
+                return Err(format!("replica {process}: {stats:?}, not {epochs} epochs"));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_tokens(&mut self) -> Checked {
+        let young = self.tokens.len().saturating_sub(40)..self.tokens.len();
+        for number in young {
+            for index in 0..self.replicas.len() {
+                self.verify(index, number)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn check_liveness(&mut self) -> Checked {
+        for index in 0..self.replicas.len() {
+            let before = self.tokens.len();
+            for _ in 0..8 {
+                self.issue(index)?;
+            }
+            if self.tokens.len() == before {
+                let process = self.replicas[index].process;
+                return Err(format!("replica {process} issues nothing"));
+            }
+            for other in 0..self.replicas.len() {
+                let number = self.tokens.len() - 1;
+                self.verify(other, number)?;
+                let verified = self.replicas[other].verified.first();
+                if verified.map(|(number, _)| *number) != Some(number) {
+                    return Err(format!("token {number} is not accepted everywhere"));
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,223 @@
+//! Operations under way, and what must be true when they say that they are done.
+
+use std::{
+    fmt::Display,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, Waker},
+};
+
+use epochkey::{
+    BumpError, Epoch, Mark, Op, RotateError, Scope, StoreError, SwapError, store::EventId,
+};
+
+use crate::{Checked, ledger::Ledger, replica::Replica, token::Minted};
+
+pub(crate) struct Operation {
+    pub(crate) process: u64,
+    op: Running,
+    /// The events it commits, as far as they are known yet.
+    events: Vec<EventId>,
+    kills: Kills,
+    /// How many tokens there were when it began.
+    tokens: usize,
+    /// The head of the log when it began.
+    head: Option<EventId>,
+    /// How often the log had been broken off by then.
+    breaks: usize,
+    /// Whether the store kept its event at some time since it began.
+    was_kept: bool,
+    /// Whether what its replica was told could be old.
+    pub(crate) was_misled: bool,
+}
+
+/// Which of the tokens from before it must be dead when it is done.
+pub(crate) enum Kills {
+    None,
+    WithOneOf(Vec<Scope>),
+    All,
+}
+
+pub(crate) enum Running {
+    Bump(Op<Epoch, BumpError>),
+    BumpMany(Op<Vec<Epoch>, BumpError>),
+    Rotate(Op<Epoch, RotateError>),
+    Swap(Op<Epoch, SwapError>),
+    StartOver(Op<Epoch, StoreError>),
+    WaitFor(Op<Epoch, StoreError>),
+    CatchUp(Op<Mark, StoreError>),
+}
+
+/// What a finished operation gave.
+pub(crate) enum Gave {
+    Epochs(Vec<Epoch>),
+    Mark(Mark),
+    Nothing,
+}
+
+fn poll<T, E: Display>(op: &mut Op<T, E>) -> Option<Result<T, String>> {
+    let mut context = Context::from_waker(Waker::noop());
+    match Pin::new(op).poll(&mut context) {
+        Poll::Ready(result) => Some(result.map_err(|error| error.to_string())),
+        Poll::Pending => None,
+    }
+}
+
+impl Running {
+    fn poll(&mut self) -> Option<Result<Gave, String>> {
+        let one = |epoch: Result<Epoch, _>| epoch.map(|epoch| Gave::Epochs(vec![epoch]));
+        match self {
+            Running::Bump(op) => poll(op).map(one),
+            Running::BumpMany(op) => poll(op).map(|epochs| epochs.map(Gave::Epochs)),
+            Running::Rotate(op) => poll(op).map(one),
+            Running::Swap(op) => poll(op).map(one),
+            Running::StartOver(op) | Running::WaitFor(op) => poll(op).map(one),
+            Running::CatchUp(op) => poll(op).map(|mark| mark.map(Gave::Mark)),
+        }
+    }
+}
+
+impl Operation {
+    /// An operation that `replica` has begun, when there were so many tokens and this was
+    /// the head of the log.
+    pub(crate) fn new(
+        replica: &Replica,
+        op: Running,
+        events: Vec<EventId>,
+        kills: Kills,
+        begun: (usize, Option<EventId>),
+        ledger: &Ledger,
+    ) -> Self {
+        Self::begun_by(replica.asker(), op, events, kills, begun, ledger)
+    }
+
+    pub(crate) fn begun_by(
+        (process, was_misled): (u64, bool),
+        op: Running,
+        events: Vec<EventId>,
+        kills: Kills,
+        (tokens, head): (usize, Option<EventId>),
+        ledger: &Ledger,
+    ) -> Self {
+        Self {
+            process,
+            op,
+            was_kept: events.iter().all(|event| ledger.keeps(*event)),
+            events,
+            kills,
+            tokens,
+            head,
+            breaks: ledger.breaks(),
+            was_misled,
+        }
+    }
+
+    /// To be called whenever the store changed.
+    pub(crate) fn look(&mut self, ledger: &Ledger) {
+        self.was_kept |= self.events.iter().all(|event| ledger.keeps(*event));
+    }
+
+    /// The events that it commits or waits for.
+    pub(crate) fn events(&self) -> impl Iterator<Item = EventId> {
+        self.events.iter().copied()
+    }
+
+    /// What it gave, if it has finished; after checking that it was right to.
+    pub(crate) fn result(
+        &mut self,
+        replica: &mut Replica,
+        tokens: &[Minted],
+        ledger: &Ledger,
+    ) -> Option<Result<(Gave, Vec<EventId>), String>> {
+        let gave = self.op.poll()?;
+        let Ok(gave) = gave else {
+            return Some(Ok((Gave::Nothing, Vec::new())));
+        };
+        let checked = match &gave {
+            Gave::Epochs(epochs) => self.check_epochs(epochs, replica, tokens, ledger),
+            Gave::Mark(_) => self.check_caught_up(replica, ledger),
+            Gave::Nothing => Ok(()),
+        };
+        let events = self.events.clone();
+        Some(checked.map(|()| (gave, events)))
+    }
+
+    fn check_epochs(
+        &mut self,
+        epochs: &[Epoch],
+        replica: &mut Replica,
+        tokens: &[Minted],
+        ledger: &Ledger,
+    ) -> Checked {
+        if matches!(self.op, Running::StartOver(_)) {
+            let begun = epochs.iter().filter_map(|epoch| ledger.first_event(*epoch));
+            self.events = begun.collect();
+        }
+        if self.events.len() != epochs.len() {
+            return Err(format!("{epochs:?} were never kept"));
+        }
+        for (event, epoch) in self.events.iter().zip(epochs) {
+            self.check_epoch(*event, *epoch, replica, ledger)?;
+            if !replica.has_in_force(*event, ledger) {
+                return Ok(());
+            }
+        }
+        let before = tokens.iter().enumerate().take(self.tokens);
+        let killed = before.filter(|(_, token)| match &self.kills {
+            Kills::None => false,
+            Kills::WithOneOf(scopes) => scopes.iter().any(|scope| token.scopes.contains(scope)),
+            Kills::All => true,
+        });
+        replica.dead.extend(killed.map(|(number, _)| number));
+        Ok(())
+    }
+
+    fn check_epoch(
+        &self,
+        event: EventId,
+        epoch: Epoch,
+        replica: &Replica,
+        ledger: &Ledger,
+    ) -> Checked {
+        if !ledger.knows(event) {
+            return Err(format!("{epoch:?} was never kept"));
+        }
+        let place = ledger.place(event);
+        if format!("{epoch:?}") != format!("Epoch({} of {})", place.position, place.history) {
+            return Err(format!("{epoch:?} is at {place:?}"));
+        }
+        // Of what is so old the store need not know what became of it: every token that it
+        // could concern is dead.
+        let committed_at = ledger.committed_at(event).as_unix_millis();
+        let now = replica.notes.true_time().as_unix_millis();
+        if self.was_misled || now.saturating_sub(committed_at) > 3_600_000 {
+            return Ok(());
+        }
+        if !replica.has_in_force(event, ledger) {
+            let (process, applied) = (replica.process, ledger.place(replica.applied));
+            return Err(format!(
+                "{epoch:?} is not in force at replica {process}, which is at {applied:?}"
+            ));
+        }
+        match self.op {
+            Running::WaitFor(_) if !self.was_kept => {
+                Err(format!("waited for {epoch:?}, which the store had lost"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whatever was acknowledged before the call is in force, unless something was lost.
+    fn check_caught_up(&self, replica: &Replica, ledger: &Ledger) -> Checked {
+        let Some(head) = self.head else { return Ok(()) };
+        let broken = self.breaks != ledger.breaks();
+        if broken || self.was_misled || replica.has_in_force(head, ledger) {
+            return Ok(());
+        }
+        let (process, applied) = (replica.process, ledger.place(replica.applied));
+        let head = ledger.place(head);
+        Err(format!(
+            "replica {process} at {applied:?} said it had caught up with {head:?}"
+        ))
+    }
+}
