@@ -12,13 +12,17 @@ pub struct Answer<T> {
 }
 
 /// Events and session changes that are kept together or not at all.
+///
+/// The ring keys are looked at event by event: each finds them as the events before it in
+/// the same commit leave them. What the session changes expect is looked at before any of
+/// them is made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Commit {
     /// The last event that the replica had applied when it made the changes: what they
     /// were made for. Refused unless it is [`Part`](super::Standing::Part) of the log or
     /// [`Trimmed`](super::Standing::Trimmed).
     pub known: Place,
-    /// Refused if this is not the ring key with the highest position.
+    /// Refused if this is not the ring key with the highest position before the commit.
     pub newest_key: Option<KeyId>,
     /// Appended at consecutive positions, each with its effect. May be empty, and then
     /// the commit takes no position.
@@ -34,8 +38,8 @@ pub struct Commit {
 pub enum SessionChange {
     /// Puts in a row; refused if there is one with its id. It counts as rotated now.
     Start(NewRow),
-    /// Puts a row in place of the one with its id; refused if that is not there any
-    /// more in this version.
+    /// Puts a row in place of the one with its id, which is of the same user; refused if
+    /// that is not there any more in this version.
     Replace {
         /// What is there afterwards.
         row: NewRow,
@@ -146,7 +150,8 @@ pub struct NewHistory {
 pub enum Beginning {
     /// If the store is empty. Its first event gets position 1.
     Empty,
-    /// If the store, empty or not, does not know this place.
+    /// If the store, empty or not, does not know this place. One that may have been
+    /// trimmed does not count as unknown.
     Unknown {
         /// What must be [`Unknown`](super::Standing::Unknown) to it.
         place: Place,

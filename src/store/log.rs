@@ -41,14 +41,16 @@ pub enum Effect {
         /// The epoch's secret.
         secret: [u8; 16],
     },
-    /// A ring key is added, at the event's position and time.
+    /// A ring key is added, at the event's position and time. If there is one with its
+    /// id, the whole commit is refused.
     AddKey {
         /// Its id.
         key: KeyId,
         /// The rest of it, wrapped.
         record: Vec<u8>,
     },
-    /// A ring key takes the place of all others, at the event's position and time.
+    /// A ring key takes the place of all others, at the event's position and time. If one
+    /// of them has its id, the whole commit is refused.
     ReplaceKeys {
         /// Its id.
         key: KeyId,
@@ -204,7 +206,8 @@ impl fmt::Debug for StoredEpoch {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Receipt {
     /// What it said. What it has applied is `None` here unless that was
-    /// [part](Standing::Part) of the log when it was said.
+    /// [part](Standing::Part) of the log when it was said. Its wall clock, `now`, need not
+    /// be kept.
     pub heartbeat: Heartbeat,
     /// When, by the store's clock.
     pub received_at: StoreTime,

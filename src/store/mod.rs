@@ -2,7 +2,7 @@
 //! every store keeps.
 //!
 //! [`MemoryStore`] comes with the crate. To write another, implement [`Store`] and run
-//! the contract suite of `epochkey::testing` against it.
+//! the contract suite against it: `epochkey::testing::store_contract`, one line in a test.
 //!
 //! # What a store keeps
 //!
@@ -17,6 +17,9 @@
 //!
 //! All ids are random and unique; all secrets but those of epochs are wrapped before they
 //! get here. Whoever reads a store can mint nothing and learns no user ids.
+//!
+//! Positions fit an `i64`, and so do times in milliseconds (`expires_at` and those that
+//! [`Tidy`] gives too). Durations are whole milliseconds.
 //!
 //! # What every store promises
 //!
@@ -37,7 +40,7 @@
 //!
 //! | | one file (redb) | PostgreSQL | Redis |
 //! |---|---|---|---|
-//! | [`commit`](Store::commit) | one write transaction for all commits that wait, two-phase | one transaction: `UPDATE head … RETURNING position` first, then `clock_timestamp()`, conditions, inserts, deletes; `synchronous_commit` on | one script on a hash tag: conditions, `XADD` with the position as its id, `HSET`, `WAITAOF` or `appendfsync always` |
+//! | [`commit`](Store::commit) | one write transaction for all commits that wait, two-phase | one transaction: `UPDATE head … RETURNING position` first, then `clock_timestamp()`, conditions, inserts, deletes; `synchronous_commit` on | one script on a hash tag: conditions, `XADD` with the position as its id and each event's effect beside its body, `HSET`, `WAITAOF` or `appendfsync always` |
 //! | [`events_after`](Store::events_after) | read transaction, then a condition variable | upsert of the receipt, read of head and events in one transaction; `LISTEN` only to wake | one script: receipt, head, `XRANGE`; `XREAD BLOCK` only to wake |
 //! | [`snapshot`](Store::snapshot) | one read transaction | one `REPEATABLE READ` transaction with a cursor | head, `HSCAN` of the epochs, then in one script the events since that head with keys and head of now; the events go on top |
 //! | [`begin`](Store::begin) | one write transaction | one transaction that locks the head's row | one script |
@@ -68,6 +71,9 @@ use crate::StoreError;
 
 /// Takes the answer to what was asked, once, on any thread. Dropping it uncalled counts as
 /// an error.
+///
+/// It may make requests of its own, for it may wake a task which does: the store must not
+/// hold a lock while it calls it.
 pub type Completion<T> = Box<dyn FnOnce(Result<Answer<T>, StoreError>) + Send>;
 
 /// Who besides this process can read and write what a store holds.
@@ -75,7 +81,8 @@ pub type Completion<T> = Box<dyn FnOnce(Result<Answer<T>, StoreError>) + Send>;
 pub enum Reach {
     /// Nobody, and it goes with the process: no master secret is needed.
     Memory,
-    /// Nobody, but it is kept. Its clock is that of the process.
+    /// Nobody, but it is kept. Its clock is that of the process. When it is dropped, it
+    /// can be opened again.
     Embedded,
     /// Other replicas, and it has a clock of its own: news must be fetched, and is
     /// good for the policy's [`max_staleness`](crate::Policy::max_staleness).

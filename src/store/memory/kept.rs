@@ -123,9 +123,9 @@ impl Kept {
                 mut predecessors,
             } => {
                 predecessors.push(place.history);
-                (predecessors, self.highest(place.position) + LEAP)
+                (predecessors, self.leap_above(place.position))
             }
-            Beginning::InsteadOf(_) => (Vec::new(), self.highest(0) + LEAP),
+            Beginning::InsteadOf(_) => (Vec::new(), self.leap_above(0)),
         };
         let (mut predecessors, mut sessions) = (Vec::new(), HashMap::new());
         if let Some(old) = self.state.take() {
@@ -160,8 +160,9 @@ impl Kept {
         Outcome::Done { head }
     }
 
-    fn highest(&self, other: u64) -> u64 {
-        self.head().map_or(other, |head| head.position.max(other))
+    fn leap_above(&self, other: u64) -> u64 {
+        let highest = self.head().map_or(other, |head| head.position.max(other));
+        highest.saturating_add(LEAP)
     }
 
     fn may_begin(&self, beginning: &Beginning) -> bool {
@@ -327,7 +328,7 @@ impl State {
     }
 
     fn append(&mut self, event: NewEvent, time: StoreTime) {
-        let position = self.head.position + 1;
+        let position = self.head.position.saturating_add(1);
         let stored_key = |id, record| StoredKey {
             id,
             position,
