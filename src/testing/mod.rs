@@ -6,11 +6,18 @@
 
 mod by_hand;
 mod clock;
+#[expect(
+    clippy::panic,
+    clippy::expect_used,
+    reason = "a clause that is not kept fails the test that runs it"
+)]
+mod contract;
 mod faulty;
 mod known;
 
 pub use self::by_hand::{by_hand, finish, follow, maintain};
 pub use self::clock::ManualClock;
+pub use self::contract::store_contract;
 pub use self::faulty::{Backup, FaultyStore};
 pub use self::known::{ExposedKey, ExposedSecrets, expose_epoch, expose_secrets, known_secrets};
 

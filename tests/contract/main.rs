@@ -1,0 +1,41 @@
+//! The contract suite: the crate's own stores pass it, and none of the broken ones does.
+
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+
+mod broken;
+mod flaws;
+
+use epochkey::{
+    MemoryStore, SystemClock,
+    testing::{FaultyStore, ManualClock, store_contract},
+};
+
+#[test]
+fn the_store_in_memory_keeps_its_contract() {
+    store_contract(|| MemoryStore::new);
+}
+
+#[test]
+fn one_that_nobody_else_reaches_keeps_its_contract() {
+    store_contract(|| {
+        let store = FaultyStore::embedded();
+        move || store.connect()
+    });
+}
+
+#[test]
+fn a_shared_one_keeps_its_contract() {
+    store_contract(|| {
+        let server = FaultyStore::new(SystemClock);
+        move || server.connect()
+    });
+}
+
+/// No clause waits for a clock to go on.
+#[test]
+fn a_shared_one_whose_clock_stands_still_keeps_its_contract() {
+    store_contract(|| {
+        let server = FaultyStore::new(ManualClock::at_unix_seconds(1_700_000_000));
+        move || server.connect()
+    });
+}
