@@ -35,6 +35,8 @@
 //!    makes the change, and every answer carries the time at which it was made.
 //! 6. **No guessing.** What cannot be read or was not understood is a [`StoreError`],
 //!    never an empty answer. After an error a change may or may not have been made.
+//! 7. **Nothing goes by itself.** Only what a commit, a beginning or a tidying names is
+//!    removed; nothing has a time to live of the store's own.
 //!
 //! # How the methods map onto stores
 //!
