@@ -45,6 +45,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     );
     report(&authority, &tokens, USERS);
 
+    authority.rotate_key().wait()?;
+    println!("\nrotated   the key ring: a new key is announced, and nobody notices");
+    report(&authority, &tokens, USERS);
+
     authority.bump(Scope::user(user(42))).wait()?;
     println!("\nbumped    {}", user(42));
     println!(
@@ -80,10 +84,6 @@ fn main() -> Result<(), Box<dyn Error>> {
         user(3),
         outcome(&authority, &tokens[3])
     );
-    report(&authority, &tokens, USERS - 1 - USERS / ORGS);
-
-    authority.rotate_key().wait()?;
-    println!("\nrotated   the key ring: a new key is announced, and nobody notices");
     report(&authority, &tokens, USERS - 1 - USERS / ORGS);
 
     let again = authority.issue(Grant::user(user(42)).group(org(42)))?;
