@@ -4,12 +4,10 @@ use std::fmt;
 
 use crate::{seal::CONTRIBUTION_LENGTH, store::Place};
 
-/// The epoch that a bump started, or a swap, which starts one for everybody: a place
-/// in the epoch log.
+/// The place in the epoch log of what a bump, a rotation, a swap or a new history began.
 ///
-/// When [`Authority::bump`](crate::Authority::bump) or
-/// [`swap_key`](crate::Authority::swap_key) returns one, it is in force in this
-/// process. Its secret never leaves the crate.
+/// When the operation that gives one has its result, it is in force in this process. The
+/// secret of a bump's epoch never leaves the crate.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Epoch(pub(crate) Place);
 

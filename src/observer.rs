@@ -1,13 +1,16 @@
 //! What an application can be told about as it happens.
 
-use crate::{Epoch, SessionId};
+use crate::{Epoch, SessionId, StoreError};
 
 /// Is told what happens, for metrics, logs and alarms. It is never given a token or a
 /// secret.
 ///
 /// Every method does nothing unless implemented. [`refused`](Self::refused) is called
-/// within `verify`, the others by the thread that follows the store: none may block
-/// or panic.
+/// within `verify` and `recheck`, the others by the thread that follows the store, and by
+/// `open`: none may block, wait for an operation, or panic.
+///
+/// What a snapshot brought is not told event by event: to count, use
+/// [`Stats`](crate::Stats).
 ///
 /// ```
 /// use std::sync::{Arc, atomic::{AtomicU64, Ordering}};
@@ -52,9 +55,16 @@ pub trait Observer: Send + Sync + 'static {
         let _ = epoch;
     }
 
-    /// The store had lost what it acknowledged, and this replica has begun a new history:
-    /// everybody logs in again. Find out what happened to the store.
+    /// This replica has begun a new history, because the store had lost what it
+    /// acknowledged or somebody said [`start_over`](crate::Authority::start_over): everybody
+    /// logs in again.
     fn restarted(&self) {}
+
+    /// An exchange with the store, or work that the clock demands, failed: why this replica
+    /// may become [stale](Self::stale), or why no key is rotated. It is tried again.
+    fn failed(&self, error: &StoreError) {
+        let _ = error;
+    }
 
     /// This replica has no fresh news of the store, and refuses everything for now.
     fn stale(&self) {}
@@ -63,7 +73,8 @@ pub trait Observer: Send + Sync + 'static {
     fn recovered(&self) {}
 
     /// A refresh token was used again after its successor had been: it was stolen, or the
-    /// store lost its tail. The session is ended; warn its user.
+    /// store lost its tail. The session is ended; warn its user. (For sessions, which are
+    /// to come.)
     fn reused(&self, user: &str, session: &SessionId) {
         let _ = (user, session);
     }
@@ -88,6 +99,10 @@ impl<O: Observer + ?Sized> Observer for std::sync::Arc<O> {
 
     fn restarted(&self) {
         (**self).restarted();
+    }
+
+    fn failed(&self, error: &StoreError) {
+        (**self).failed(error);
     }
 
     fn stale(&self) {

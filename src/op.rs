@@ -14,9 +14,9 @@ use crate::StoreError;
 
 /// An operation on the store that has already started.
 ///
-/// The call that returned it has handed the work to the store; whether anything is
-/// left to wait for depends on the store. ([`MemoryStore`](crate::MemoryStore) does
-/// all of it within the call, on the calling thread.)
+/// The call that returned it has handed the work to the store. It finishes when the
+/// authority's thread has put it into force here, or, if the store does not answer or cannot
+/// be read, when the store gives up or this replica has become stale.
 ///
 /// `.await` it in a handler, in any async runtime, or call [`wait`](Op::wait)
 /// elsewhere. Dropping it cancels nothing: a web framework that drops a handler

@@ -87,6 +87,9 @@ impl Policy {
 
     /// How far apart the clocks of those who issue and verify may be. 2 seconds by default.
     ///
+    /// A replica whose clock differs from a shared store's by more is stale: it accepts and
+    /// issues nothing.
+    ///
     /// By as much the authority's own time may be ahead of its clock after the clock
     /// was set back, for its time does not run backwards.
     pub fn max_clock_skew(mut self, skew: Duration) -> Self {
@@ -125,7 +128,8 @@ impl Policy {
     }
 }
 
-/// How replicas of a shared store stay together. Give all of them the same.
+/// How replicas of a shared store stay together. Give all of them the same of these, and of
+/// `max_clock_skew` and `leeway`: a key retires by the values of whoever retires it.
 impl Policy {
     /// How old the news of a [shared](crate::store::Reach::Shared) store may be before
     /// everything is refused as [`StaleEpochs`](crate::VerifyError::StaleEpochs): the
@@ -137,11 +141,12 @@ impl Policy {
     }
 
     /// How often a new ring key is brought in, in stages, so that nobody notices. Every
-    /// 24 hours by default.
+    /// 24 hours by default; at least [`announce_for`](Self::announce_for), and so long that
+    /// at most 16 keys are live.
     ///
     /// The epoch table holds the scopes that were bumped since the oldest live key came
-    /// in, so this bounds its size: for about one `rotate_every`, one token lifetime and
-    /// one `announce_for`.
+    /// in, so this bounds its size: for about one `rotate_every`, one `max_token_lifetime`
+    /// and one `announce_for`.
     pub fn rotate_every(mut self, interval: Duration) -> Self {
         self.rotate_every = Some(interval);
         self

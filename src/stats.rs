@@ -18,7 +18,7 @@ pub struct Stats {
     pub epochs: usize,
     /// Whether there is no fresh news of the store, so that nothing is accepted or issued.
     pub stale: bool,
-    /// How many tokens were verified and found good.
+    /// How many tokens `verify` found good. Rechecks are not counted.
     pub verified: u64,
     /// How many tokens were issued.
     pub issued: u64,

@@ -11,8 +11,6 @@
 //! HKDF needs none to give independent keys from a uniformly random secret (RFC 5869
 //! section 3.1). The associated data is version, fingerprint and the caller's context.
 
-use std::{error, fmt};
-
 use zeroize::Zeroizing;
 
 use crate::{
@@ -131,20 +129,6 @@ pub(crate) enum UnwrapError {
     /// It is not what was wrapped, not wrapped for this context, or of another version.
     Damaged,
 }
-
-impl fmt::Display for UnwrapError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            UnwrapError::WrongMasterSecret => {
-                "a secret in the store was wrapped with another master secret; give that one \
-                 as a previous master secret"
-            }
-            UnwrapError::Damaged => "a wrapped secret in the store was damaged or replaced",
-        })
-    }
-}
-
-impl error::Error for UnwrapError {}
 
 #[cfg(test)]
 mod tests {

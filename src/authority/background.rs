@@ -110,7 +110,9 @@ fn follow(following: &Following, stop: &Stop) {
             Ok(()) => {
                 pause = FIRST_PAUSE;
                 // What could not be done is due again in the next turn.
-                let _ = inner.maintain();
+                if let Err(error) = inner.maintain() {
+                    inner.replica.observer().failed(&error);
+                }
             }
             Err(_) => {
                 stop.pause(pause);

@@ -47,6 +47,14 @@ impl AuthorityBuilder {
 
     /// Wraps the secrets that the store keeps with `secret`. Every store needs one but
     /// [`MemoryStore`](crate::MemoryStore); all replicas of a store need the same.
+    ///
+    /// ```no_run
+    /// # use epochkey::{Authority, MasterSecret, MemoryStore};
+    /// let authority = Authority::builder("https://issuer.example", "api")
+    ///     .master_secret(MasterSecret::from_env("EPOCHKEY_MASTER_SECRET")?)
+    ///     .open(MemoryStore::new())?;              // or a store that keeps it
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn master_secret(mut self, secret: MasterSecret) -> Self {
         self.master_secret = Some(secret);
         self
@@ -99,14 +107,16 @@ impl AuthorityBuilder {
     /// Opens the authority on a store: loads its state, or begins it if the store is
     /// empty, and starts the thread that follows it.
     ///
-    /// Blocks until the store has answered. The thread ends when the last clone of the
+    /// Blocks until the store has answered: call it before an async runtime starts, or in a
+    /// blocking task. The thread ends when the last clone of the
     /// authority and the last of its operations are gone.
     ///
     /// # Errors
     ///
     /// [`BuildError`] if the issuer or an audience is not a valid id, a setting of
     /// the policy makes no sense, the master secret is missing or not the one that the
-    /// store's secrets are wrapped with, or the store cannot be used. Nothing is put in
+    /// store's secrets are wrapped with, the store cannot be used, or its clock and this
+    /// machine's differ by more than the policy's `max_clock_skew`. Nothing is put in
     /// place of what the store holds.
     pub fn open(self, store: impl Store) -> Result<Authority, BuildError> {
         check_id(&self.issuer).map_err(BuildError::InvalidIssuer)?;

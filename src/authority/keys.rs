@@ -48,8 +48,10 @@ impl Authority {
     }
 
     /// Replaces the key ring at once: the emergency measure for a leaked signing
-    /// key. Every outstanding token is refused as
-    /// [`UnknownKey`](crate::VerifyError::UnknownKey) when the result is there.
+    /// key. When the result is there, every outstanding token is refused in this process, as
+    /// [`UnknownKey`](crate::VerifyError::UnknownKey). A replica that has not read of it yet
+    /// accepts the old tokens and refuses the new ones, for at most the policy's
+    /// [`max_staleness`](crate::Policy::max_staleness).
     ///
     /// # Errors
     ///
@@ -82,31 +84,26 @@ impl Authority {
     ///
     /// [`StoreError`] if the store failed, or the ring changed meanwhile. It is safe to call again.
     pub fn rewrap_secrets(&self) -> Op<(), StoreError> {
-        let (op, completer) = Op::running();
-        let running = self.running();
-        self.inner.replica.rewrap(move |result| {
-            running.let_go();
-            completer.complete(result);
-        });
+        let (op, finish) = self.operation();
+        self.inner.replica.rewrap(finish);
         op
     }
 
     /// Begins a new history of the log, with new keys and secrets: every token is
-    /// refused as [`UnknownKey`](crate::VerifyError::UnknownKey) when the result is there,
-    /// every session is ended, and everybody logs in again.
+    /// refused in this process as [`UnknownKey`](crate::VerifyError::UnknownKey) when the
+    /// result is there, every session is ended, and everybody logs in again.
     ///
-    /// For when the master secret has leaked together with what the store holds.
+    /// For when the master secret has leaked together with what the store holds. Change it
+    /// first: give every process a new one as `master_secret` and the leaked one as the previous;
+    /// then call this, and leave the leaked one out. The new secrets are wrapped with the
+    /// `master_secret` of this process.
     ///
     /// # Errors
     ///
     /// [`StoreError`] if the store failed, or another replica did the same at this moment.
     pub fn start_over(&self) -> Op<Epoch, StoreError> {
-        let (op, completer) = Op::running();
-        let running = self.running();
-        self.inner.replica.start_over(move |result| {
-            running.let_go();
-            completer.complete(result);
-        });
+        let (op, finish) = self.operation();
+        self.inner.replica.start_over(finish);
         op
     }
 

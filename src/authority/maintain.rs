@@ -96,8 +96,15 @@ impl Inner {
         };
         *self.changing_keys.lock() = true;
         let inner = Arc::clone(self);
-        // Refused because another replica was first, or failed: the next turn looks again.
-        let finish = move |_| *inner.changing_keys.lock() = false;
+        let finish = move |changed: Result<_, StoreError>| {
+            *inner.changing_keys.lock() = false;
+            // Refused because another replica was first: the next turn finds its key.
+            if let Err(error) = changed
+                && error.refusal().is_none()
+            {
+                inner.replica.observer().failed(&error);
+            }
+        };
         if let Err(error) = self.replica.commit(changes, finish) {
             *self.changing_keys.lock() = false;
             return Err(error.into());

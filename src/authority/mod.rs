@@ -49,7 +49,13 @@ use crate::{
 /// Every process that opens the same [shared](crate::store::Reach::Shared) store is a
 /// replica. A bump made by one is in force in the others as soon as their thread has read
 /// it, and no later than the policy's [`max_staleness`](crate::Policy::max_staleness): a
-/// replica with older news accepts and issues nothing.
+/// replica with older news accepts and issues nothing. Answer `503` to what
+/// [`is_transient`](crate::VerifyError::is_transient).
+///
+/// Give all replicas the same issuer, master secret and policy, and keep their clocks within
+/// [`max_clock_skew`](crate::Policy::max_clock_skew) of the store's. Log in with
+/// [`catch_up`](Self::catch_up), and use [`wait_for`](Self::wait_for) to see another one's bump
+/// in force.
 #[derive(Clone)]
 pub struct Authority {
     inner: Arc<Inner>,
@@ -88,6 +94,10 @@ impl Authority {
 
     /// This moment in the epoch log, to be taken before reading facts that a token
     /// will vouch for. Never waits. See [`Grant::as_of`](crate::Grant::as_of).
+    ///
+    /// On a [shared](crate::store::Reach::Shared) store take it with
+    /// [`catch_up`](Self::catch_up): a replica that is behind would issue a token which is dead
+    /// when it has caught up.
     #[must_use = "a mark does nothing until a grant is made `as_of` it"]
     pub fn mark(&self) -> Mark {
         self.inner.replica.ring().mark()
@@ -110,16 +120,13 @@ impl Authority {
         T: Send + 'static,
         E: From<StoreError> + From<RandomError> + Send + 'static,
     {
-        let (op, completer) = Op::running();
-        let running = self.running();
+        let (op, finish) = self.operation();
         let finish = move |answer: Result<Vec<Epoch>, StoreError>| {
             let in_force = answer.and_then(|epochs| match epochs.first() {
                 Some(first) => Ok(result(*first, epochs)),
                 None => Err(StoreError::abandoned()),
             });
-            // First: whoever has the result and then drops the authority, drops the last.
-            running.let_go();
-            completer.complete(in_force.map_err(E::from));
+            finish(in_force.map_err(E::from));
         };
         match self.inner.replica.commit(changes, finish) {
             Ok(()) => op,
@@ -127,10 +134,21 @@ impl Authority {
         }
     }
 
-    /// Keeps the thread running that an operation needs to finish, though everybody
-    /// drops the authority.
-    fn running(&self) -> Arc<Running> {
-        Arc::clone(&self.running)
+    /// An operation, and what finishes it. The thread that it needs runs until then, though
+    /// everybody drops the authority.
+    fn operation<T, E>(&self) -> (Op<T, E>, impl FnOnce(Result<T, E>) + Send + use<T, E>)
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let (op, completer) = Op::running();
+        let running = Arc::clone(&self.running);
+        let finish = move |result| {
+            // First: whoever has the result and then drops the authority, drops the last.
+            running.let_go();
+            completer.complete(result);
+        };
+        (op, finish)
     }
 
     #[cfg(feature = "testing")]

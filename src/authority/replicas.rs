@@ -12,12 +12,8 @@ impl Authority {
     /// [`StoreError`] if the store has lost it, or this replica has no fresh news of the
     /// store; it accepts and issues nothing then.
     pub fn wait_for(&self, epoch: Epoch) -> Op<Epoch, StoreError> {
-        let (op, completer) = Op::running();
-        let running = self.running();
-        self.inner.replica.wait_for(epoch, move |result| {
-            running.let_go();
-            completer.complete(result);
-        });
+        let (op, finish) = self.operation();
+        self.inner.replica.wait_for(epoch, finish);
         op
     }
 
@@ -41,12 +37,8 @@ impl Authority {
     ///
     /// [`StoreError`] if this replica has no fresh news of the store.
     pub fn catch_up(&self) -> Op<Mark, StoreError> {
-        let (op, completer) = Op::running();
-        let running = self.running();
-        self.inner.replica.catch_up(move |result| {
-            running.let_go();
-            completer.complete(result);
-        });
+        let (op, finish) = self.operation();
+        self.inner.replica.catch_up(finish);
         op
     }
 }

@@ -21,6 +21,11 @@ pub enum BumpError {
 }
 
 impl BumpError {
+    /// Whether the same may succeed in a moment: to be answered with `503`.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, BumpError::Store(error) if error.is_transient())
+    }
+
     /// A short fixed name for metrics and logs, such as `invalid_scope`.
     pub fn label(&self) -> &'static str {
         match self {
@@ -38,7 +43,7 @@ impl fmt::Display for BumpError {
                 write!(f, "the id of the {} to bump {ID_RULE}", scope.kind())
             }
             BumpError::Random(_) => f.write_str("no random bytes for the new epoch"),
-            BumpError::Store(_) => f.write_str("the bump may not have been kept; bump again"),
+            BumpError::Store(_) => f.write_str("the bump is not known to be in force; bump again"),
         }
     }
 }
@@ -77,6 +82,11 @@ pub enum SwapError {
 }
 
 impl SwapError {
+    /// Whether the same may succeed in a moment: to be answered with `503`.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, SwapError::Store(error) if error.is_transient())
+    }
+
     /// A short fixed name for metrics and logs, such as `store`.
     pub fn label(&self) -> &'static str {
         match self {
@@ -90,7 +100,7 @@ impl fmt::Display for SwapError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             SwapError::Random(_) => "no random bytes for the new ring key",
-            SwapError::Store(_) => "the swap may not have been kept; swap again",
+            SwapError::Store(_) => "the swap is not known to be in force; swap again",
         })
     }
 }
@@ -126,8 +136,8 @@ pub enum RotateError {
         /// How many keys are live.
         keys: usize,
     },
-    /// Another replica rotated or swapped at the same moment, so this rotation was
-    /// not made. There is a new key: most likely nothing is left to do.
+    /// Another rotation or swap, by another replica or on schedule, came first, so this one
+    /// was not made. There is a new key: most likely nothing is left to do.
     Overtaken,
     /// The operating system gave no random bytes. Nothing was rotated.
     Random(RandomError),
@@ -137,6 +147,11 @@ pub enum RotateError {
 }
 
 impl RotateError {
+    /// Whether the same may succeed in a moment: to be answered with `503`.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, RotateError::Store(error) if error.is_transient())
+    }
+
     /// A short fixed name for metrics and logs, such as `overtaken`.
     pub fn label(&self) -> &'static str {
         match self {
@@ -156,10 +171,10 @@ impl fmt::Display for RotateError {
                 "{keys} ring keys are live already; wait until some retire, or swap"
             ),
             RotateError::Overtaken => {
-                f.write_str("another replica rotated or swapped at the same moment")
+                f.write_str("another rotation or swap came first, so this one was not made")
             }
             RotateError::Random(_) => f.write_str("no random bytes for the new ring key"),
-            RotateError::Store(_) => f.write_str("the rotation may not have been kept"),
+            RotateError::Store(_) => f.write_str("the rotation is not known to be in force"),
         }
     }
 }

@@ -6,7 +6,8 @@ type Source = Box<dyn error::Error + Send + Sync>;
 
 /// The store failed, or what it answered cannot be used.
 ///
-/// A change that fails with it may or may not have been kept; it is safe to make it again.
+/// After one a change may or may not have been kept, unless its label is `refused`: then
+/// nothing was changed. Each method says whether to try again.
 #[derive(Debug)]
 pub struct StoreError(Cause);
 
@@ -96,6 +97,19 @@ impl StoreError {
     /// A question was dropped without an answer.
     pub(crate) fn abandoned() -> Self {
         Self(Cause::Abandoned)
+    }
+
+    /// Whether the same may succeed in a moment, without anybody doing something about it.
+    pub fn is_transient(&self) -> bool {
+        !matches!(
+            self.0,
+            Cause::Damaged(_)
+                | Cause::Unreadable(_)
+                | Cause::UnreadableEvent { .. }
+                | Cause::WrongMasterSecret
+                | Cause::Clock { .. }
+                | Cause::Random(_)
+        )
     }
 
     pub(crate) fn refusal(&self) -> Option<Refusal> {

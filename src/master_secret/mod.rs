@@ -35,7 +35,8 @@ const MAX_TEXT_LENGTH: usize = 4 * MAX_LENGTH;
 ///
 /// # As text
 ///
-/// [`from_env`](Self::from_env) and [`from_file`](Self::from_file) read text, as
+/// [`from_env`](Self::from_env), [`from_file`](Self::from_file) and
+/// [`from_text`](Self::from_text) read text, as
 /// `openssl rand -hex 32` or `openssl rand -base64 32` writes it. ASCII white space
 /// around it is ignored, then:
 ///
@@ -79,8 +80,8 @@ impl MasterSecret {
         Ok(Self(bytes))
     }
 
-    /// The secret made of `bytes` as they are. They are copied; wiping the original is
-    /// the caller's.
+    /// The secret made of `bytes` as they are, and hex is not read: see
+    /// [`from_text`](Self::from_text). They are copied; wiping the original is the caller's.
     ///
     /// # Errors
     ///
@@ -129,7 +130,7 @@ impl MasterSecret {
             path: path.to_owned(),
             source,
         })?;
-        Self::from_text(&text)
+        Self::from_text(&*text)
     }
 
     /// The secret as lower-case hex, to be saved and read again by
@@ -173,10 +174,18 @@ impl MasterSecret {
                 name: name.to_owned(),
             });
         }
-        Self::from_text(&text)
+        Self::from_text(&*text)
     }
 
-    fn from_text(text: &[u8]) -> Result<Self, MasterSecretError> {
+    /// The secret that a text stands for, [as for](Self#as-text) an environment variable or a
+    /// file: one from a secret manager, say.
+    ///
+    /// # Errors
+    ///
+    /// [`MasterSecretError`]: the text is neither hex nor base64, or what it stands for is too
+    /// short, too long, or a placeholder.
+    pub fn from_text(text: impl AsRef<[u8]>) -> Result<Self, MasterSecretError> {
+        let text = text.as_ref();
         if text.len() > MAX_TEXT_LENGTH {
             return Err(MasterSecretError::TooLong);
         }

@@ -32,6 +32,9 @@ impl Replica {
     pub(crate) fn follow(&self, wait: Duration) -> Result<(), StoreError> {
         let mut follower = self.follower.lock();
         let result = self.reach_head_and_settle(&mut follower, wait);
+        if let Err(error) = &result {
+            self.observer.failed(error);
+        }
         self.judge(&mut follower, result.is_err());
         result
     }

@@ -34,6 +34,9 @@ pub struct Commit {
 }
 
 /// A change of session rows.
+///
+/// Not `non_exhaustive`: a store that passed over a new one would break its promises, so a new
+/// one comes with a new major version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SessionChange {
     /// Puts in a row; refused if there is one with its id. It counts as rotated now.
@@ -100,6 +103,7 @@ pub struct SessionRow {
 
 /// What became of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Outcome {
     /// It is kept, durably.
     Done {
@@ -113,6 +117,7 @@ pub enum Outcome {
 
 /// Which condition of a change did not hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Refusal {
     /// The log does not know the place that the change was made for, or is in another
     /// history by now, or the store is empty.
@@ -146,6 +151,9 @@ pub struct NewHistory {
 }
 
 /// When a history may begin.
+///
+/// Not `non_exhaustive`: a store that passed over a new one would break its promises, so a new
+/// one comes with a new major version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Beginning {
     /// If the store is empty. Its first event gets position 1.

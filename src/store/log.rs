@@ -31,6 +31,9 @@ pub struct NewEvent {
 /// What an event does to the state that a snapshot shows.
 ///
 /// `position` and `time` are those that the store gives the event.
+///
+/// Not `non_exhaustive`: a store that passed over a new one would break its promises, so a new
+/// one comes with a new major version.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Effect {
     /// A scope starts a new epoch at the event's position: put this in place of what
@@ -112,6 +115,7 @@ pub struct Place {
 
 /// How a place stands to the store's log. All conditions on a place refer to this.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Standing {
     /// It is in the present history, and the event at its position has its id.
     Part,

@@ -15,6 +15,9 @@
 //! - **Session rows**: encrypted bodies, found by their id and by their user's tag.
 //! - **Receipts**: what each replica last said of itself.
 //!
+//! Nothing in this version of the crate asks for session rows or receipts yet: they belong to
+//! the contract so that stores need not change.
+//!
 //! All ids are random and unique; all secrets but those of epochs are wrapped before they
 //! get here. Whoever reads a store can mint nothing and learns no user ids.
 //!
@@ -80,6 +83,7 @@ pub type Completion<T> = Box<dyn FnOnce(Result<Answer<T>, StoreError>) + Send>;
 
 /// Who besides this process can read and write what a store holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Reach {
     /// Nobody, and it goes with the process: no master secret is needed.
     Memory,
@@ -96,9 +100,10 @@ pub enum Reach {
 ///
 /// # Threads
 ///
-/// [`commit`](Self::commit) and [`sessions`](Self::sessions) are called from request
-/// handlers, among them threads of async runtimes: they must not wait for the network or a
-/// disk, but hand their work to a thread of the store's own. The other methods are
+/// [`commit`](Self::commit), [`sessions`](Self::sessions) and [`wake`](Self::wake) are called
+/// from request handlers and when an authority is dropped, among them threads of async
+/// runtimes: they must not wait for the network or a disk, but hand their work to a thread of
+/// the store's own. [`reach`](Self::reach) answers at once, and always the same. The other methods are
 /// called from the authority's own thread, and from
 /// [`AuthorityBuilder::open`](crate::AuthorityBuilder::open), and may block. All may
 /// be called at the same time. None may panic.
@@ -204,9 +209,75 @@ pub trait Store: Send + Sync + 'static {
     fn receipts(&self, now: StoreTime) -> Result<Answer<Vec<Receipt>>, StoreError>;
 
     /// Makes whoever waits for news in [`events_after`](Self::events_after) return, or not
-    /// begin to wait, if it can. Otherwise it takes until the wait is over.
+    /// begin to wait, if it can. Otherwise it takes until the wait is over. Does not block.
     fn wake(&self) {}
 }
+
+macro_rules! store_behind {
+    ($pointer:ty) => {
+        /// So that the store can be chosen at run time, or be kept by whoever opens it.
+        impl<S: Store + ?Sized> Store for $pointer {
+            fn reach(&self) -> Reach {
+                (**self).reach()
+            }
+
+            fn events_after(
+                &self,
+                heartbeat: Heartbeat,
+                wait: Duration,
+            ) -> Result<Answer<News>, StoreError> {
+                (**self).events_after(heartbeat, wait)
+            }
+
+            fn standing(
+                &self,
+                place: Place,
+                now: StoreTime,
+            ) -> Result<Answer<Standing>, StoreError> {
+                (**self).standing(place, now)
+            }
+
+            fn snapshot(
+                &self,
+                now: StoreTime,
+                epochs: &mut dyn FnMut(StoredEpoch),
+            ) -> Result<Answer<Option<Snapshot>>, StoreError> {
+                (**self).snapshot(now, epochs)
+            }
+
+            fn begin(&self, new: NewHistory) -> Result<Answer<Outcome>, StoreError> {
+                (**self).begin(new)
+            }
+
+            fn commit(&self, commit: Commit, done: Completion<Outcome>) {
+                (**self).commit(commit, done);
+            }
+
+            fn sessions(&self, query: SessionQuery, done: Completion<Option<Vec<SessionRow>>>) {
+                (**self).sessions(query, done);
+            }
+
+            fn rewrap(&self, rewrap: Rewrap) -> Result<Answer<Outcome>, StoreError> {
+                (**self).rewrap(rewrap)
+            }
+
+            fn tidy(&self, tidy: Tidy) -> Result<Answer<Outcome>, StoreError> {
+                (**self).tidy(tidy)
+            }
+
+            fn receipts(&self, now: StoreTime) -> Result<Answer<Vec<Receipt>>, StoreError> {
+                (**self).receipts(now)
+            }
+
+            fn wake(&self) {
+                (**self).wake();
+            }
+        }
+    };
+}
+
+store_behind!(Box<S>);
+store_behind!(std::sync::Arc<S>);
 
 /// Which session rows are asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -43,6 +43,9 @@ pub fn maintain(authority: &Authority) -> Result<(), StoreError> {
 
 /// Follows the store once, and gives the result of an operation that was started before.
 ///
+/// Blocks for ever if the operation is not finished by that and nobody else follows the
+/// authority: where the connection is cut or commits are held, follow it yourself.
+///
 /// # Errors
 ///
 /// What the operation failed with.

@@ -5,14 +5,25 @@
 mod broken;
 mod flaws;
 
+use std::sync::Arc;
+
 use epochkey::{
-    MemoryStore, SystemClock,
+    MemoryStore, Store, SystemClock,
     testing::{FaultyStore, ManualClock, store_contract},
 };
 
 #[test]
 fn the_store_in_memory_keeps_its_contract() {
     store_contract(|| MemoryStore::new);
+}
+
+#[test]
+fn a_store_behind_a_pointer_keeps_its_contract() {
+    store_contract(|| || Arc::new(MemoryStore::new()));
+    store_contract(|| {
+        let server = FaultyStore::new(SystemClock);
+        move || Box::new(server.connect()) as Box<dyn Store>
+    });
 }
 
 #[test]

@@ -33,6 +33,7 @@ fn a_partitioned_replica_refuses_when_its_news_is_too_old() {
     assert_eq!(replica.authority.recheck(&verified).unwrap_err(), STALE);
     assert!(replica.follow().is_err());
     assert_eq!(count(&replica.told.stale), 1);
+    assert_eq!(*replica.told.failed.lock().unwrap(), ["unavailable"; 2]);
 
     replica.link.mend();
     replica.follow().unwrap();

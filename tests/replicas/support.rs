@@ -1,6 +1,6 @@
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -42,6 +42,7 @@ pub(crate) struct Told {
     pub(crate) restarted: AtomicUsize,
     pub(crate) stale: AtomicUsize,
     pub(crate) recovered: AtomicUsize,
+    pub(crate) failed: Mutex<Vec<&'static str>>,
     pub(crate) refused: AtomicUsize,
 }
 
@@ -76,6 +77,10 @@ impl Observer for Told {
 
     fn stale(&self) {
         add_one(&self.stale);
+    }
+
+    fn failed(&self, error: &StoreError) {
+        self.failed.lock().unwrap().push(error.label());
     }
 
     fn recovered(&self) {

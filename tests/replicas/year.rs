@@ -111,7 +111,7 @@ impl Year {
             let expected = if issued.revoked { "revoked" } else { "good" };
             assert_eq!(outcome, expected, "user {} at {}", issued.user, self.now);
         }
-        // DESIGN's bound: the users bumped since the oldest live key came in, which was
+        // The promised bound: the users bumped since the oldest live key came in, which was
         // at most a rotation, its announcement, and a token's life before.
         let stats = self.authority.stats();
         let retires = LIFETIME + 4 + 10 + 4;

@@ -87,7 +87,8 @@ async fn log_in(
     State(app): State<App>,
     Json(given): Json<Credentials>,
 ) -> Result<impl IntoResponse, Refusal> {
-    // Before the password is read: if it is changed from here on, there is no token.
+    // Before the password is read: if it is changed from here on, there is no token. With a
+    // store that other processes share: `app.authority.catch_up().await?`.
     let mark = app.authority.mark();
     let token = app.token_for(&given, mark)?;
     // The form and the headers of an OAuth access token: RFC 6749 section 5.1.

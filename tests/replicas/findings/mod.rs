@@ -1,4 +1,5 @@
-//! What broke earlier versions of the design, each as a test with its number.
+//! What broke simpler designs, each as a test. The numbers are names: those of one kind belong
+//! together.
 
 mod history;
 mod state;
