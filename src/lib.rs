@@ -135,7 +135,7 @@ pub use self::{
     authority::{Authority, AuthorityBuilder, Explanation, Step},
     clock::{Clock, SystemClock},
     crypto::RandomError,
-    epoch::Epoch,
+    epoch::{Epoch, EpochError},
     error::{
         BuildError, BumpError, ClaimsError, IssueError, MasterSecretError, RotateError, StoreError,
         SwapError, VerifyError,
