@@ -35,7 +35,7 @@ impl World {
             what.push("loss");
             happenings.push(self.loss());
         }
-        match self.random.below(4) {
+        match self.random.below(5) {
             0 => {
                 what.push("time");
                 happenings.push(self.slowness());
@@ -44,7 +44,7 @@ impl World {
                 what.push("follow");
                 happenings.push(self.follow_of(other));
             }
-            2 | 3 => {
+            2..5 => {
                 for _ in 0..self.random.between(1, 4) {
                     what.push("bump");
                     happenings.push(self.bump_of(other));
@@ -54,6 +54,10 @@ impl World {
                 }
             }
             _ => {}
+        }
+        if self.random.chance(20) {
+            what.push("catch up");
+            happenings.push(self.catching_up_of(index));
         }
         let process = self.replicas[other].process;
         self.note(format!(
@@ -96,6 +100,23 @@ impl World {
             notes.follows();
             // Whether it succeeds is its own affair.
             let _ = testing::follow(&authority);
+        })
+    }
+
+    /// Begins an operation at a replica that waits for its next exchange.
+    fn catching_up_of(&mut self, index: usize) -> Happening {
+        let interposed = Arc::clone(&self.interposed);
+        let begun = self.tokens.len();
+        let replica = &self.replicas[index];
+        let (authority, notes) = (replica.authority.clone(), Arc::clone(&replica.notes));
+        let asker = replica.asker();
+        Box::new(move || {
+            let mut ledger = notes.ledger.lock();
+            ledger.look();
+            let begun = (begun, ledger.head());
+            let op = Running::CatchUp(authority.catch_up());
+            let operation = Operation::begun_by(asker, op, vec![], Kills::None, begun, &ledger);
+            interposed.lock().push(operation);
         })
     }
 

@@ -47,10 +47,8 @@ impl World {
         let before = ledger.place(replica.applied);
         let had_lost = ledger.has_lost(before);
         drop(ledger);
-        let away = replica.notes.seen.lock().fresh.map_or(0, |sent| {
-            let now = replica.notes.true_time().as_unix_millis();
-            now - sent.truly.as_unix_millis()
-        });
+        let heard = replica.notes.seen.lock().heard.as_unix_millis();
+        let away = replica.notes.true_time().as_unix_millis() - heard;
         replica.notes.follows();
         let result = testing::follow(&replica.authority);
         replica.followed = result.is_ok();

@@ -35,6 +35,8 @@ pub(crate) struct Seen {
     pub(crate) places: Vec<Place>,
     /// When it sent the last exchange that may count as fresh news.
     pub(crate) fresh: Option<Sent>,
+    /// When it last did, by the server's clock, whether or not that still counts.
+    pub(crate) heard: StoreTime,
     /// The scopes of the next bumps.
     pub(crate) scopes: Vec<Scope>,
     /// The events of the last commit.
@@ -176,6 +178,7 @@ impl Notes {
                 }
                 if !more {
                     seen.fresh = Some(sent);
+                    seen.heard = sent.truly;
                     seen.settles = true;
                 }
             }
@@ -229,15 +232,19 @@ impl Store for Witness {
         now: StoreTime,
         epochs: &mut dyn FnMut(StoredEpoch),
     ) -> Result<Answer<Option<Snapshot>>, StoreError> {
+        let mut seen = self.notes.seen.lock();
+        let begins = seen.settles;
+        if begins {
+            // To begin a history it looks at the store's secrets, and trusts no news.
+            (seen.settles, seen.fresh) = (false, None);
+        }
+        drop(seen);
         let answer = self
             .notes
             .pass(Request::Snapshot, || self.store.snapshot(now, epochs))?;
-        let mut seen = self.notes.seen.lock();
-        // Otherwise it looks at the store's secrets alone.
-        if let Some(snapshot) = answer.value.as_ref().filter(|_| !seen.settles) {
-            seen.places.push(snapshot.head);
+        if let Some(snapshot) = answer.value.as_ref().filter(|_| !begins) {
+            self.notes.seen.lock().places.push(snapshot.head);
         }
-        drop(seen);
         Ok(answer)
     }
 
