@@ -7,7 +7,7 @@ use crate::{
     StoreError,
     clock::Moment,
     history_secrets::NewHistorySecrets,
-    store::{Answer, Beginning, News, Outcome, Place, Reach},
+    store::{Answer, Beginning, News, Outcome, Place, Reach, Standing},
 };
 
 /// Where an exchange has led.
@@ -174,15 +174,22 @@ impl Replica {
         if same_history && head.position < place.position {
             return Err(StoreError::old_snapshot(place.position, head.position));
         }
-        let is_mine = match same_history {
-            true => head.position > place.position || head.event == place.event,
-            false => snapshot.predecessors.contains(&place.history),
+        let standing = match same_history {
+            true => self.standing_after(head, place)?,
+            false if snapshot.predecessors.contains(&place.history) => Standing::Before,
+            false => Standing::Unknown,
         };
-        if !is_mine {
-            // Conditional on the store still not knowing it: this answer may be late, and
-            // must not log everybody out.
-            self.begin(unknown(follower, place))?;
-            return Ok(());
+        match standing {
+            Standing::Part | Standing::Trimmed => {}
+            Standing::Before if !same_history => {}
+            // The history has changed this moment: the next exchange tells more.
+            Standing::Before => return Ok(()),
+            Standing::Unknown => {
+                // Conditional on the store still not knowing it: this answer may be late,
+                // and must not log everybody out.
+                self.begin(unknown(follower, place))?;
+                return Ok(());
+            }
         }
         if snapshot
             .keys
@@ -200,6 +207,19 @@ impl Replica {
         self.set_applied(follower, head);
         follower.predecessors = predecessors;
         Ok(())
+    }
+
+    /// How this replica's place stands to a state of the same history at `head`.
+    ///
+    /// Asked after that state was given, for between the exchange and it the store may have
+    /// lost its tail and gone on. What is lost does not come back: a place that is part of
+    /// the log now was part of it then.
+    fn standing_after(&self, head: Place, place: Place) -> Result<Standing, StoreError> {
+        if head == place {
+            return Ok(Standing::Part);
+        }
+        let now = self.source.time.sending().store_time();
+        Ok(self.source.store.standing(place, now)?.value)
     }
 
     /// Tells the observer, and whoever waits, how this replica stands now.

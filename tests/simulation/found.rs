@@ -125,3 +125,32 @@ fn a_bump_on_another_branch_is_not_in_force() {
     let dead = here.verify(&token).unwrap_err();
     assert_eq!(dead, VerifyError::UnknownKey);
 }
+
+/// Between the answer that tells a replica to take a snapshot and that snapshot, the
+/// store loses a new history and the replica's own last event, and goes on from there,
+/// further than the replica was. The snapshot is later, but not of the replica's past.
+#[test]
+fn a_later_snapshot_without_my_past_is_not_adopted() {
+    let mut fleet = Fleet::new();
+    let (there, third) = (fleet.open(), fleet.open());
+    let (here, notes) = fleet.open_noted();
+    let token = there.issue(Grant::user("u")).unwrap();
+    testing::finish(&here, here.bump(scope("u"))).unwrap();
+    testing::finish(&there, there.start_over()).unwrap();
+    let server = fleet.server.clone();
+    notes.interrupt(Some(Interlude {
+        during: Request::Snapshot,
+        arrives_first: false,
+        happen: Box::new(move || {
+            server.lose_last(2);
+            for id in ["w", "x"] {
+                drop(third.bump(scope(id)));
+            }
+        }),
+    }));
+    for _ in 0..2 {
+        let _ = testing::follow(&here);
+        assert!(here.verify(&token).is_err());
+    }
+    assert_eq!(here.verify(&token).unwrap_err(), VerifyError::UnknownKey);
+}
