@@ -38,7 +38,7 @@ Log in as ada, an admin (password "engine"), or bob ("builder"):
 With the same header:
 
   GET   /events                     a stream that ends when the token is revoked
-  POST  /logout                     ends this session
+  POST  /logout                     ends the session
   POST  /password                   {{"new_password":"…"}} ends all sessions of the user
   POST  /admin/users/bob/revoke     ends all sessions of bob; for admins
   POST  /admin/swap-key             ends all sessions; for admins"#
