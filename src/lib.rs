@@ -108,6 +108,7 @@ mod epoch_log;
 mod epoch_table;
 mod error;
 mod grant;
+pub mod guide;
 mod history_secrets;
 mod hook;
 mod id;
@@ -154,6 +155,9 @@ pub use self::{
     token::Token,
     verified::Verified,
 };
+#[cfg(feature = "redb")]
+#[cfg_attr(docsrs, doc(cfg(feature = "redb")))]
+pub use self::{error::RedbOpenError, store::RedbStore};
 
 /// The README's example is compiled and run.
 #[cfg(doctest)]

@@ -5,9 +5,15 @@ mod change;
 mod claims;
 mod issue;
 mod master_secret;
+#[cfg(feature = "redb")]
+mod redb_open;
 mod store;
 mod verify;
 
+#[cfg(feature = "redb")]
+pub(crate) use self::redb_open::RedbOpenCause;
+#[cfg(feature = "redb")]
+pub use self::redb_open::RedbOpenError;
 pub use self::{
     build::BuildError,
     change::{BumpError, RotateError, SwapError},

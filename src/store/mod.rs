@@ -13,7 +13,8 @@
 //! - **The state** that the log's events add up to: the secrets of the history, the
 //!   ring keys, and the newest epoch of each scope. A snapshot shows it.
 //! - **Session rows**: encrypted bodies, found by their id and by their user's tag.
-//! - **Receipts**: what each replica last said of itself.
+//! - **Receipts**: what each replica last said of itself. They may go when a store of
+//!   [`Reach::Embedded`] is dropped, for nobody follows it then.
 //!
 //! Nothing in this version of the crate asks for session rows or receipts yet: they belong to
 //! the contract so that stores need not change.
@@ -57,9 +58,13 @@ mod change;
 mod ids;
 mod log;
 mod memory;
+#[cfg(feature = "redb")]
+mod redb;
 
 use std::time::Duration;
 
+#[cfg(feature = "redb")]
+pub use self::redb::RedbStore;
 pub use self::{
     change::{
         Answer, Beginning, Commit, NewHistory, NewRow, Outcome, Refusal, Rewrap, SessionChange,

@@ -8,7 +8,7 @@ mod flaws;
 use std::sync::Arc;
 
 use epochkey::{
-    MemoryStore, Store, SystemClock,
+    MemoryStore, RedbStore, Store, SystemClock,
     testing::{FaultyStore, ManualClock, store_contract},
 };
 
@@ -39,6 +39,14 @@ fn a_shared_one_keeps_its_contract() {
     store_contract(|| {
         let server = FaultyStore::new(SystemClock);
         move || server.connect()
+    });
+}
+
+#[test]
+fn the_store_in_one_file_keeps_its_contract() {
+    store_contract(|| {
+        let directory = tempfile::tempdir().unwrap();
+        move || RedbStore::open(directory.path().join("auth.redb")).unwrap()
     });
 }
 

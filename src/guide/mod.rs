@@ -1,0 +1,7 @@
+//! Pages for operators and for those who build on the crate.
+
+#[cfg(feature = "redb")]
+#[cfg_attr(docsrs, doc(cfg(feature = "redb")))]
+pub mod backups {
+    #![doc = include_str!("backups.md")]
+}

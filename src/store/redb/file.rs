@@ -1,0 +1,145 @@
+//! The file: made whole or not at all, nobody else's to read, and held by one process.
+
+use std::{
+    fs::{self, File, OpenOptions, TryLockError},
+    io::{self, ErrorKind},
+    path::{Path, PathBuf},
+};
+
+use redb::{StorageBackend, backends::FileBackend};
+
+use super::database::create_database;
+use crate::error::{RedbOpenCause, RedbOpenError};
+
+/// How often the file may come and go while it is opened.
+const MOST_TRIES: usize = 8;
+
+/// An open file, locked until this is dropped. The lock is not redb's: that one goes
+/// whenever the database is opened anew.
+pub(super) struct StoreFile(File);
+
+impl StoreFile {
+    /// The store at this path, which is made if there is nothing.
+    pub(super) fn open(path: &Path) -> Result<Self, RedbOpenCause> {
+        for _ in 0..MOST_TRIES {
+            if let Some(file) = Self::existing(path)? {
+                return Ok(file);
+            }
+            if let Some(file) = Self::create(path)? {
+                return Ok(file);
+            }
+        }
+        Err(io::Error::from(ErrorKind::AlreadyExists).into())
+    }
+
+    fn existing(path: &Path) -> Result<Option<Self>, RedbOpenCause> {
+        match fs::metadata(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            // To open a pipe would wait for its other end.
+            Ok(found) if !found.is_file() => return Err(RedbOpenCause::NotAFile),
+            found => found?,
+        };
+        let file = OpenOptions::new().read(true).write(true).open(path)?;
+        let found = file.metadata()?;
+        check_mode(&found)?;
+        let file = Self::locked(file)?;
+        match found.len() {
+            0 => Err(RedbOpenCause::Empty),
+            _ => Ok(Some(file)),
+        }
+    }
+
+    /// Makes the store under another name first: whoever finds something at its own finds
+    /// all of it, even after a crash. `None` if there is something by now.
+    fn create(path: &Path) -> Result<Option<Self>, RedbOpenCause> {
+        let directory = directory_of(path);
+        // Made with mode 0600.
+        let new = tempfile::Builder::new()
+            .prefix(".epochkey-")
+            .suffix(".new")
+            .tempfile_in(&directory)?;
+        let file = Self::locked(new.as_file().try_clone()?)?;
+        create_database(file.storage()?).map_err(|error| error.cause)?;
+        match new.persist_noclobber(path) {
+            Ok(_) => {}
+            Err(error) if error.error.kind() == ErrorKind::AlreadyExists => return Ok(None),
+            Err(error) => return Err(error.error.into()),
+        }
+        sync_directory(&directory)?;
+        Ok(Some(file))
+    }
+
+    fn locked(file: File) -> Result<Self, RedbOpenCause> {
+        match file.try_lock() {
+            Ok(()) => Ok(Self(file)),
+            Err(TryLockError::WouldBlock) => Err(RedbOpenCause::InUse),
+            Err(TryLockError::Error(error)) => Err(error.into()),
+        }
+    }
+
+    /// Storage for one database at a time.
+    pub(super) fn storage(&self) -> Result<impl StorageBackend + use<>, RedbOpenCause> {
+        let file = FileBackend::new(self.0.try_clone()?);
+        file.map(Unlocked)
+            .map_err(|error| RedbOpenError::of_redb(error.into()).cause)
+    }
+}
+
+fn directory_of(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+#[cfg(unix)]
+fn check_mode(found: &fs::Metadata) -> Result<(), RedbOpenCause> {
+    use std::os::unix::fs::MetadataExt;
+
+    match found.mode() & 0o777 {
+        mode if mode & 0o077 == 0 => Ok(()),
+        mode => Err(RedbOpenCause::ReadableByOthers { mode }),
+    }
+}
+
+#[cfg(not(unix))]
+fn check_mode(_: &fs::Metadata) -> Result<(), RedbOpenCause> {
+    Ok(())
+}
+
+/// A name that is not written down goes with the power, and the file with it.
+#[cfg(unix)]
+fn sync_directory(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
+}
+
+#[cfg(not(unix))]
+fn sync_directory(_: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+/// The file, without redb's own locks on it.
+#[derive(Debug)]
+struct Unlocked(FileBackend);
+
+impl StorageBackend for Unlocked {
+    fn len(&self) -> io::Result<u64> {
+        self.0.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.0.read(offset, out)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.0.write(offset, data)
+    }
+}
