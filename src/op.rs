@@ -58,6 +58,16 @@ impl<T, E> Op<T, E> {
         (op, Completer { shared })
     }
 
+    /// Blocks at most so long, and says whether the operation has finished.
+    #[cfg(feature = "testing")]
+    pub(crate) fn is_finished_within(&self, wait: std::time::Duration) -> bool {
+        let mut state = self.shared.state.lock();
+        if matches!(*state, State::Running(_)) {
+            self.shared.finished.wait_for(&mut state, wait);
+        }
+        !matches!(*state, State::Running(_))
+    }
+
     fn with_state(state: State<T, E>) -> Self {
         let shared = Shared {
             state: Mutex::new(state),

@@ -1,36 +1,55 @@
 //! A table that is being loaded from a snapshot.
 
-use std::sync::{Arc, atomic::AtomicU64};
+use std::{mem, sync::Arc, sync::atomic::AtomicU64};
 
 use arc_swap::ArcSwap;
 
-use super::{EpochTable, SHARD_BITS, Shard, Tag, shard_index};
+use super::{EpochTable, SHARD_BITS, Shard, Tag, shard::ShardBuilder, shard_index};
 use crate::epoch::TableEpoch;
 
 /// Collects epochs in any order, until it is known what the table was pruned to.
+///
+/// In the order of the tags takes the least memory and time: a shard is then complete, and
+/// gets as much room as it needs, when the next one begins.
 pub(crate) struct LoadingTable {
-    shards: Vec<Vec<(Tag, TableEpoch)>>,
+    shards: Vec<ShardBuilder>,
+    /// The last ones, all of one shard.
+    run: ShardBuilder,
+    run_of: usize,
 }
 
 impl LoadingTable {
     pub(crate) fn new() -> Self {
+        let shards = (0..1_usize << SHARD_BITS).map(|_| ShardBuilder::default());
         Self {
-            shards: vec![Vec::new(); 1 << SHARD_BITS],
+            shards: shards.collect(),
+            run: ShardBuilder::default(),
+            run_of: 0,
         }
     }
 
     pub(crate) fn add(&mut self, tag: Tag, epoch: TableEpoch) {
-        self.shards[shard_index(tag)].push((tag, epoch));
+        let index = shard_index(tag);
+        if index != self.run_of {
+            self.end_run();
+            self.run_of = index;
+        }
+        self.run.push(tag, epoch);
+    }
+
+    fn end_run(&mut self) {
+        self.shards[self.run_of].append(&mut self.run);
     }
 
     /// The table as of `applied`, without the epochs at `floor` or below.
-    pub(crate) fn finish(self, floor: u64, applied: u64) -> EpochTable {
+    pub(crate) fn finish(mut self, floor: u64, applied: u64) -> EpochTable {
+        self.end_run();
         let empty = Arc::new(Shard::empty(floor));
-        let shards = self.shards.into_iter().map(|mut epochs| {
-            epochs.retain(|(_, epoch)| epoch.position > floor);
-            ArcSwap::new(match epochs.is_empty() {
-                true => Arc::clone(&empty),
-                false => Arc::new(Shard::collect(floor, epochs)),
+        let shards = mem::take(&mut self.shards).into_iter().map(|shard| {
+            let shard = shard.finish(floor);
+            ArcSwap::new(match shard.len() {
+                0 => Arc::clone(&empty),
+                _ => Arc::new(shard),
             })
         });
         EpochTable {

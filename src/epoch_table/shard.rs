@@ -10,6 +10,13 @@ pub(super) struct Shard {
     epochs: Box<[TableEpoch]>,
 }
 
+/// Epochs of a shard to be, in any order.
+#[derive(Default)]
+pub(super) struct ShardBuilder {
+    tags: Vec<Tag>,
+    epochs: Vec<TableEpoch>,
+}
+
 /// How far a search first looks past its guess: two cache lines of tags.
 const FIRST_STEP: usize = 8;
 
@@ -18,18 +25,6 @@ impl Shard {
         Self {
             floor,
             ..Self::default()
-        }
-    }
-
-    /// The shard with these epochs, in any order; of several for one tag, the one with
-    /// the highest position counts.
-    pub(super) fn collect(floor: u64, mut epochs: Vec<(Tag, TableEpoch)>) -> Self {
-        epochs.sort_unstable_by_key(|(tag, epoch)| (*tag, std::cmp::Reverse(epoch.position)));
-        epochs.dedup_by_key(|(tag, _)| *tag);
-        Self {
-            floor,
-            tags: epochs.iter().map(|(tag, _)| *tag).collect(),
-            epochs: epochs.iter().map(|(_, epoch)| *epoch).collect(),
         }
     }
 
@@ -98,6 +93,41 @@ impl Shard {
         match tags[low..high].binary_search(&tag) {
             Ok(place) => Ok(low + place),
             Err(place) => Err(low + place),
+        }
+    }
+}
+
+impl ShardBuilder {
+    pub(super) fn push(&mut self, tag: Tag, epoch: TableEpoch) {
+        self.tags.push(tag);
+        self.epochs.push(epoch);
+    }
+
+    /// Takes all that `other` has, which keeps its room.
+    pub(super) fn append(&mut self, other: &mut Self) {
+        self.tags.append(&mut other.tags);
+        self.epochs.append(&mut other.epochs);
+    }
+
+    /// The shard without the epochs at `floor` or below; of several for one tag, the one
+    /// with the highest position counts.
+    pub(super) fn finish(self, floor: u64) -> Shard {
+        let in_order = self.tags.is_sorted_by(|a, b| a < b);
+        if in_order && self.epochs.iter().all(|epoch| epoch.position > floor) {
+            return Shard {
+                floor,
+                tags: self.tags.into(),
+                epochs: self.epochs.into(),
+            };
+        }
+        let mut epochs: Vec<_> = self.tags.into_iter().zip(self.epochs).collect();
+        epochs.retain(|(_, epoch)| epoch.position > floor);
+        epochs.sort_unstable_by_key(|(tag, epoch)| (*tag, std::cmp::Reverse(epoch.position)));
+        epochs.dedup_by_key(|(tag, _)| *tag);
+        Shard {
+            floor,
+            tags: epochs.iter().map(|(tag, _)| *tag).collect(),
+            epochs: epochs.iter().map(|(_, epoch)| *epoch).collect(),
         }
     }
 }

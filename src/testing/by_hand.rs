@@ -2,6 +2,9 @@ use std::time::Duration;
 
 use crate::{Authority, AuthorityBuilder, Op, StoreError};
 
+/// A store with a thread of its own may take longer than one look.
+const POLL: Duration = Duration::from_millis(1);
+
 /// Makes the authority one without a thread: what the thread does, a test does with
 /// [`follow`] and [`maintain`]. An operation finishes only when it is followed to, so
 /// that a test decides what arrives when.
@@ -41,16 +44,20 @@ pub fn maintain(authority: &Authority) -> Result<(), StoreError> {
     authority.maintain()
 }
 
-/// Follows the store once, and gives the result of an operation that was started before.
+/// Follows the store until an operation that was started before is finished, and gives its
+/// result.
 ///
-/// Blocks for ever if the operation is not finished by that and nobody else follows the
-/// authority: where the connection is cut or commits are held, follow it yourself.
+/// Blocks for ever if that is not enough: where commits are held, release them first.
 ///
 /// # Errors
 ///
 /// What the operation failed with.
 pub fn finish<T, E>(authority: &Authority, operation: Op<T, E>) -> Result<T, E> {
-    // If it fails, the operation does, or waits for the next attempt of another thread.
-    let _ = follow(authority);
-    operation.wait()
+    loop {
+        // If it fails, so does the operation, or the next attempt does better.
+        let _ = follow(authority);
+        if operation.is_finished_within(POLL) {
+            return operation.wait();
+        }
+    }
 }

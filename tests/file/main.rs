@@ -1,0 +1,11 @@
+//! The store in one file: what it refuses to open, and what it keeps.
+
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+
+mod backups;
+mod damage;
+mod disk;
+mod forgetting;
+mod opening;
+mod support;
+mod waiting;

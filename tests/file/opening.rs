@@ -1,0 +1,157 @@
+//! What is found at a path, and what is said about it.
+
+use std::{fs, path::Path, sync::Barrier, thread};
+
+use epochkey::{Grant, RedbStore, Scope, testing};
+use redb::{Database, TableDefinition};
+
+use crate::support::{Site, mode_of, set_mode};
+
+#[test]
+fn the_file_is_its_owners_alone() {
+    let site = Site::new();
+    drop(site.store());
+    assert_eq!(mode_of(&site.path()), 0o600);
+    let others = fs::read_dir(site.directory()).unwrap().count();
+    assert_eq!(others, 1, "nothing is left beside it");
+}
+
+#[test]
+fn a_file_that_others_can_read_is_refused_until_it_is_mended() {
+    let site = Site::new();
+    let authority = site.authority();
+    let token = authority.issue(Grant::user("u")).unwrap();
+    drop(authority);
+    for mode in [0o644, 0o640, 0o604, 0o660, 0o602, 0o601] {
+        set_mode(&site.path(), mode);
+        let (label, text) = site.refused();
+        assert_eq!(label, "readable_by_others", "mode {mode:o}");
+        assert!(text.contains(&format!("{mode:04o}")), "{text}");
+        let (_, after) = text.split_once("run `chmod 600 '").unwrap();
+        let (path, _) = after.split_once("'`").unwrap();
+        set_mode(Path::new(path), 0o600);
+        assert!(site.authority().verify(&token).is_ok());
+    }
+}
+
+#[test]
+fn what_is_not_a_store_is_left_as_it_is() {
+    let site = Site::new();
+    for bytes in [&b"x"[..], b"redb", &[0; 5000], &[0x5a; 100_000]] {
+        site.write(bytes);
+        assert_eq!(site.refused().0, "damaged", "{} bytes", bytes.len());
+    }
+    site.write(b"");
+    let (label, text) = site.refused();
+    assert_eq!(label, "empty");
+    assert!(text.contains("logs everybody out"), "{text}");
+}
+
+#[test]
+fn a_directory_is_not_a_file() {
+    let site = Site::new();
+    fs::create_dir(site.path()).unwrap();
+    let error = RedbStore::open(site.path()).unwrap_err();
+    assert_eq!(error.label(), "not_a_file");
+    assert!(fs::metadata(site.path()).unwrap().is_dir());
+}
+
+#[test]
+fn without_its_directory_there_is_no_file() {
+    let site = Site::new();
+    let error = RedbStore::open(site.path().join("auth.redb")).unwrap_err();
+    assert_eq!(error.label(), "io");
+    assert!(std::error::Error::source(&error).is_some());
+    assert!(!site.path().exists());
+}
+
+const OTHER: TableDefinition<u64, u64> = TableDefinition::new("other");
+const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
+
+#[test]
+fn a_database_of_something_else_is_not_a_store() {
+    let site = Site::new();
+    let database = Database::create(site.path()).unwrap();
+    let transaction = database.begin_write().unwrap();
+    transaction.open_table(OTHER).unwrap().insert(1, 1).unwrap();
+    transaction.commit().unwrap();
+    drop(database);
+    set_mode(&site.path(), 0o600);
+    let error = RedbStore::open(site.path()).unwrap_err();
+    assert_eq!(error.label(), "not_a_store");
+    assert!(Database::open(site.path()).is_ok(), "it is still theirs");
+}
+
+#[test]
+fn a_newer_schema_is_refused() {
+    let site = Site::new();
+    drop(site.authority());
+    let set_schema = |version: u32| {
+        let database = Database::open(site.path()).unwrap();
+        let transaction = database.begin_write().unwrap();
+        let bytes = version.to_be_bytes();
+        let mut meta = transaction.open_table(META).unwrap();
+        meta.insert("schema", &bytes[..]).unwrap();
+        drop(meta);
+        transaction.commit().unwrap();
+    };
+    set_schema(2);
+    let error = RedbStore::open(site.path()).unwrap_err();
+    assert_eq!(error.label(), "newer");
+    assert!(error.to_string().contains("update this process"), "{error}");
+    set_schema(1);
+    drop(site.authority());
+}
+
+/// Its rows are gone, and what is left of it is not taken for a new store.
+#[test]
+fn a_store_without_a_head_is_damaged() {
+    const HEAD: TableDefinition<(), (&[u8; 16], u64, &[u8; 16])> = TableDefinition::new("head");
+    let site = Site::new();
+    drop(site.authority());
+    let database = Database::open(site.path()).unwrap();
+    let transaction = database.begin_write().unwrap();
+    transaction.open_table(HEAD).unwrap().remove(()).unwrap();
+    transaction.commit().unwrap();
+    drop(database);
+    let error = RedbStore::open(site.path()).unwrap_err();
+    assert_eq!(error.label(), "damaged");
+}
+
+#[test]
+fn a_file_in_use_is_refused_and_the_shared_stores_are_named() {
+    let site = Site::new();
+    let authority = site.authority();
+    let error = RedbStore::open(site.path()).unwrap_err();
+    assert_eq!(error.label(), "in_use");
+    let text = error.to_string();
+    for word in ["in use", "Redis", "PostgreSQL"] {
+        assert!(text.contains(word), "{text}");
+    }
+    testing::finish(&authority, authority.bump(Scope::user("u"))).unwrap();
+    drop(authority);
+    assert!(RedbStore::open(site.path()).is_ok());
+}
+
+/// Whoever comes first makes it; the others find all of it, or that it is in use.
+#[test]
+fn several_that_open_it_at_once_make_one() {
+    for _ in 0..10 {
+        let site = Site::new();
+        let barrier = Barrier::new(4);
+        let open = || {
+            barrier.wait();
+            RedbStore::open(site.path())
+        };
+        let opened: Vec<_> = thread::scope(|scope| {
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(open)).collect();
+            threads.into_iter().map(|t| t.join().unwrap()).collect()
+        });
+        let stores = opened.iter().filter(|opened| opened.is_ok()).count();
+        assert_eq!(stores, 1);
+        let mut refused = opened.iter().filter_map(|opened| opened.as_ref().err());
+        assert!(refused.all(|error| error.label() == "in_use"));
+        let left = fs::read_dir(site.directory()).unwrap().count();
+        assert_eq!(left, 1, "nothing is left beside it");
+    }
+}
