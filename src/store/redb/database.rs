@@ -18,8 +18,9 @@ type Open = Box<dyn Fn() -> Result<Database, RedbOpenError> + Send + Sync>;
 /// it is opened anew, so that is done with the next request: a disk that was full does not
 /// take a restart of the process.
 pub(super) struct Kept {
-    open: Open,
+    // Before what opens it, which holds the lock: the database writes when it is closed.
     present: RwLock<Present>,
+    open: Open,
     pub(super) watch: Watch,
 }
 

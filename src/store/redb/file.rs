@@ -85,6 +85,15 @@ impl StoreFile {
     }
 }
 
+/// Said, and not left to the closing of the file: a process that is being started by another
+/// thread has a copy of it until it runs its own program.
+impl Drop for StoreFile {
+    fn drop(&mut self) {
+        // If it fails, the lock goes with the last copy.
+        let _ = self.0.unlock();
+    }
+}
+
 fn directory_of(path: &Path) -> PathBuf {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
@@ -141,5 +150,23 @@ impl StorageBackend for Unlocked {
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         self.0.write(offset, data)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A process that is being started has copies of all open files until it runs a program
+    /// of its own, and a lock stays as long as there is a copy.
+    #[test]
+    fn the_lock_goes_though_somebody_has_a_copy_of_the_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("auth.redb");
+        let file = StoreFile::open(&path).unwrap();
+        let _copy = file.0.try_clone().unwrap();
+        assert!(matches!(StoreFile::open(&path), Err(RedbOpenCause::InUse)));
+        drop(file);
+        assert!(StoreFile::open(&path).is_ok());
     }
 }
