@@ -8,7 +8,7 @@ use std::{
 use epochkey::{
     RedbStore,
     store::{
-        Answer, Commit, HistoryId, NewRow, Outcome, Place, RowVersion, Rows, SessionChange,
+        Answer, Commit, HistoryId, NewRow, Outcome, Place, RowId, RowVersion, Rows, SessionChange,
         SessionQuery, SessionRow, Store, StoreTime,
     },
 };
@@ -124,7 +124,8 @@ impl<'a> RowWork<'a> {
         Some(known)
     }
 
-    /// One to four rows started, replaced or ended, each another one.
+    /// One to four rows started, replaced or ended, each another one; now and then only if
+    /// a user has no rows but those known.
     fn some_changes(
         &self,
         known: &KnownRows,
@@ -151,7 +152,13 @@ impl<'a> RowWork<'a> {
             })
             .collect();
         let asked = changes.iter().map(|change| self.asked(change, random));
-        let asked = asked.collect();
+        let mut asked: Vec<_> = asked.collect();
+        if random.chance(50) {
+            let user = *random.pick(&self.users);
+            let of_user = known.iter().filter(|(_, (of, _))| *of == user);
+            let rows = of_user.map(|(id, _)| RowId::from_bytes(*id)).collect();
+            asked.push(SessionChange::NoOthers { user, rows });
+        }
         (changes, asked)
     }
 
