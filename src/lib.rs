@@ -54,6 +54,7 @@
 //! | run several processes | [`Authority`], [`Policy::max_staleness`], [`Authority::wait_for`], [`Authority::catch_up`] |
 //! | protect what a store keeps | [`MasterSecret`], [`Authority::rewrap_secrets`] |
 //! | measure and raise alarms | [`Observer`], [`Authority::stats`] |
+//! | keep it in one file | `RedbStore`, and the [guide]'s page on backups |
 //! | write a store | [`store`] |
 //!
 //! # Words
@@ -81,8 +82,10 @@
 //! - A stolen token is good until it expires or its scope is bumped.
 //! - A thief of the signing key cannot mint for a user whose current seal they have not
 //!   seen, but with a live token of a user can give that user any claims.
-//! - [`MemoryStore`], the only store in the crate so far, forgets on restart. All tokens
-//!   are refused then; nothing revoked comes back.
+//! - [`MemoryStore`] forgets on restart. All tokens are refused then; nothing revoked comes
+//!   back. `RedbStore` keeps everything in one file.
+//! - An old file that was put back brings revoked tokens back, until
+//!   [`Authority::restored_from_backup`] is said.
 //! - When a shared store loses what it acknowledged, as in a failover, everybody is logged
 //!   out; and until the first replica notices, others accept what the lost bump had
 //!   revoked. If no replica was running, only the operator knows: see
@@ -93,7 +96,7 @@
 //!
 //! # Features
 //!
-//! None by default. `testing` adds the module `testing`, for tests: a one-line authority,
+//! None by default. `redb` adds `RedbStore`. `testing` adds the module `testing`, for tests: a one-line authority,
 //! the manual clock, a store that fails as told, the contract suite for stores, and known secrets.
 
 #![forbid(unsafe_code)]
