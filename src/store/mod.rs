@@ -60,6 +60,7 @@ mod log;
 mod memory;
 #[cfg(feature = "redb")]
 mod redb;
+mod rules;
 
 use std::time::Duration;
 

@@ -3,16 +3,13 @@
 use std::collections::{HashMap, VecDeque};
 
 use crate::store::{
-    Beginning, Commit, Effect, Event, Heartbeat, HistoryId, KeyId, NewEvent, NewHistory, News,
-    Outcome, Place, Receipt, Refusal, ReplicaId, Rewrap, RowId, Rows, SessionChange, SessionQuery,
-    SessionRow, Snapshot, Standing, StoreTime, StoredEpoch, StoredKey, Tidy,
+    Beginning, Commit, Effect, Event, Heartbeat, HistoryId, NewEvent, NewHistory, News, Outcome,
+    Place, Receipt, Refusal, ReplicaId, Rewrap, RowId, Rows, SessionChange, SessionQuery,
+    SessionRow, Snapshot, Standing, StoreTime, StoredEpoch, StoredKey, Tidy, rules,
 };
 
 /// The most events handed out at once.
 const EVENTS_AT_ONCE: usize = 4096;
-
-/// How far a new history begins above all that is known of the old one.
-const LEAP: u64 = 1 << 32;
 
 #[derive(Default, Clone)]
 pub(crate) struct Kept {
@@ -116,28 +113,13 @@ impl Kept {
         if !self.may_begin(&new.beginning) {
             return Outcome::Refused(Refusal::Beginning);
         }
-        let (other_past, position) = match new.beginning {
-            Beginning::Empty => (Vec::new(), 1),
-            Beginning::Unknown {
-                place,
-                mut predecessors,
-            } => {
-                predecessors.push(place.history);
-                (predecessors, self.leap_above(place.position))
-            }
-            Beginning::InsteadOf(_) => (Vec::new(), self.leap_above(0)),
-        };
-        let (mut predecessors, mut sessions) = (Vec::new(), HashMap::new());
+        let head = self.head();
+        let position = rules::first_position(&new.beginning, head);
+        let (mut before, mut sessions) = (Vec::new(), HashMap::new());
         if let Some(old) = self.state.take() {
-            predecessors = old.predecessors;
-            predecessors.push(old.head.history);
+            before = old.predecessors;
             if new.keeps_sessions {
                 sessions = old.sessions;
-            }
-        }
-        for history in other_past {
-            if !predecessors.contains(&history) {
-                predecessors.push(history);
             }
         }
         let mut state = State {
@@ -146,7 +128,7 @@ impl Kept {
                 position: position - 1,
                 event: new.event.id,
             },
-            predecessors,
+            predecessors: rules::predecessors(before, head, new.beginning),
             secrets: new.secrets,
             keys: Vec::new(),
             epochs: HashMap::new(),
@@ -158,11 +140,6 @@ impl Kept {
         let head = state.head;
         self.state = Some(state);
         Outcome::Done { head }
-    }
-
-    fn leap_above(&self, other: u64) -> u64 {
-        let highest = self.head().map_or(other, |head| head.position.max(other));
-        highest.saturating_add(LEAP)
     }
 
     fn may_begin(&self, beginning: &Beginning) -> bool {
@@ -284,27 +261,8 @@ impl State {
     }
 
     fn check(&self, commit: &Commit) -> Result<(), Refusal> {
-        let newest = self.keys.last().map(|key| key.id);
-        if commit.newest_key.is_some() && commit.newest_key != newest {
+        if !rules::ring_allows(commit, self.keys.iter().map(|key| key.id)) {
             return Err(Refusal::Key);
-        }
-        let mut keys: VecDeque<KeyId> = self.keys.iter().map(|key| key.id).collect();
-        for event in &commit.events {
-            match &event.effect {
-                Effect::Epoch { .. } => {}
-                Effect::AddKey { key, .. } | Effect::ReplaceKeys { key, .. }
-                    if keys.contains(key) =>
-                {
-                    return Err(Refusal::Key);
-                }
-                Effect::AddKey { key, .. } => keys.push_back(*key),
-                Effect::ReplaceKeys { key, .. } => keys = VecDeque::from([*key]),
-                Effect::RemoveKey { key } => {
-                    if keys.len() < 2 || keys.pop_front() != Some(*key) {
-                        return Err(Refusal::Key);
-                    }
-                }
-            }
         }
         commit
             .sessions

@@ -1,17 +1,12 @@
 //! What is changed in the file, several changes in one write transaction.
 
-use std::collections::VecDeque;
-
 use redb::{ReadableTable, Table, WriteTransaction};
 
 use super::tables::{self, EPOCHS, HEAD, KEYS, LOG, META, Result, SESSIONS, USERS};
 use crate::store::{
-    Beginning, Commit, Effect, HistoryId, KeyId, NewEvent, NewHistory, Outcome, Place, Refusal,
-    Rewrap, RowId, RowVersion, SessionChange, SessionRow, Standing, StoreTime,
+    Beginning, Commit, Effect, HistoryId, NewEvent, NewHistory, Outcome, Place, Refusal, Rewrap,
+    RowId, RowVersion, SessionChange, SessionRow, Standing, StoreTime, rules,
 };
-
-/// How far a new history begins above all that is known of the old one.
-const LEAP: u64 = 1 << 32;
 
 type Fields16 = &'static [u8; 16];
 
@@ -71,24 +66,9 @@ impl<'t> Writing<'t> {
             return Ok(Outcome::Refused(Refusal::Beginning));
         }
         self.has_changed = true;
-        let mut predecessors = tables::predecessors(&self.meta)?;
-        predecessors.extend(self.head.map(|head| head.history));
-        let (other_past, position) = match new.beginning {
-            Beginning::Empty => (Vec::new(), 1),
-            Beginning::Unknown {
-                place,
-                mut predecessors,
-            } => {
-                predecessors.push(place.history);
-                (predecessors, self.leap_above(place.position))
-            }
-            Beginning::InsteadOf(_) => (Vec::new(), self.leap_above(0)),
-        };
-        for history in other_past {
-            if !predecessors.contains(&history) {
-                predecessors.push(history);
-            }
-        }
+        let position = rules::first_position(&new.beginning, self.head);
+        let before = tables::predecessors(&self.meta)?;
+        let predecessors = rules::predecessors(before, self.head, new.beginning);
         self.clear(new.keeps_sessions)?;
         tables::put_predecessors(&mut self.meta, &predecessors)?;
         tables::put_secrets(&mut self.meta, &new.secrets)?;
@@ -96,11 +76,6 @@ impl<'t> Writing<'t> {
         let head = self.append(before, new.event, new.now)?;
         self.head = Some(head);
         Ok(Outcome::Done { head })
-    }
-
-    fn leap_above(&self, other: u64) -> u64 {
-        let highest = self.head.map_or(other, |head| head.position.max(other));
-        highest.saturating_add(LEAP)
     }
 
     fn may_begin(&self, beginning: &Beginning) -> Result<bool> {
@@ -158,28 +133,10 @@ impl<'t> Writing<'t> {
             return Ok(true);
         }
         let keys = tables::keys(&self.keys)?;
-        let mut keys: VecDeque<KeyId> = keys.into_iter().map(|key| key.id).collect();
-        if commit.newest_key.is_some() && commit.newest_key.as_ref() != keys.back() {
-            return Ok(false);
-        }
-        for event in &commit.events {
-            match &event.effect {
-                Effect::Epoch { .. } => {}
-                Effect::AddKey { key, .. } | Effect::ReplaceKeys { key, .. }
-                    if keys.contains(key) =>
-                {
-                    return Ok(false);
-                }
-                Effect::AddKey { key, .. } => keys.push_back(*key),
-                Effect::ReplaceKeys { key, .. } => keys = VecDeque::from([*key]),
-                Effect::RemoveKey { key } => {
-                    if keys.len() < 2 || keys.pop_front() != Some(*key) {
-                        return Ok(false);
-                    }
-                }
-            }
-        }
-        Ok(true)
+        Ok(rules::ring_allows(
+            commit,
+            keys.into_iter().map(|key| key.id),
+        ))
     }
 
     fn sessions_allow(&self, change: &SessionChange) -> Result<bool> {
