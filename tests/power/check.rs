@@ -1,5 +1,7 @@
 //! What must hold of a disk after the power was lost.
 
+use std::fmt::Debug;
+
 use epochkey::{Grant, RedbStore, Scope, testing::ManualClock};
 
 use crate::{
@@ -17,26 +19,43 @@ pub(crate) fn open(disk: &Disk) -> RedbStore {
 }
 
 /// The power is lost at a moment, and sometimes again while the store is opened after that.
-pub(crate) fn lose_power(recorded: &Recorded, moment: usize, random: &mut Random) {
-    let mut image = crash::image(&recorded.disk, moment, Unsynced::choose(random));
+/// Gives the store in the end, and what was seen in it.
+pub(crate) fn lose_power<T: PartialEq + Debug>(
+    disk: &Disk,
+    moment: usize,
+    random: &mut Random,
+    look: impl Fn(&RedbStore) -> T,
+) -> (Disk, RedbStore, T) {
+    let mut image = crash::image(disk, moment, Unsynced::choose(random));
     let mut seen = None;
     for _ in 0..[0, 0, 1, 1, 2][random.below(5)] {
         let disk = Disk::of(image);
         let store = open(&disk);
-        let found = checkpoint_found(recorded, &store, moment);
-        let opened = disk.moment();
+        let (found, opened) = (look(&store), disk.moment());
         drop(store);
-        let again = random.below(disk.moment() + 1);
+        let again = random.between(0, disk.moment() as u64) as usize;
+        if let Some(seen) = &seen {
+            assert_eq!(seen, &found, "what was seen stays");
+        }
+        // Whoever had the store opened has seen this much.
         if again >= opened {
-            assert_eq!(seen.unwrap_or(found), found, "what was seen stays");
             seen = Some(found);
         }
         image = crash::image(&disk, again, Unsynced::choose(random));
     }
     let disk = Disk::of(image);
     let store = open(&disk);
-    let found = checkpoint_found(recorded, &store, moment);
-    assert_eq!(seen.unwrap_or(found), found, "what was seen stays");
+    let found = look(&store);
+    if let Some(seen) = seen {
+        assert_eq!(seen, found, "what was seen stays");
+    }
+    (disk, store, found)
+}
+
+/// The same of changes made one after the other; then all that is known is looked at.
+pub(crate) fn lose_power_and_check(recorded: &Recorded, moment: usize, random: &mut Random) {
+    let look = |store: &RedbStore| checkpoint_found(recorded, store, moment);
+    let (disk, store, found) = lose_power(&recorded.disk, moment, random, look);
     go_on(recorded, found, disk, store, random);
 }
 

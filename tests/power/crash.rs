@@ -1,7 +1,7 @@
 //! What a disk holds after the power was lost.
 
 use crate::{
-    disk::{Disk, Step},
+    disk::{Disk, Step, put, set_len},
     random::Random,
 };
 
@@ -55,7 +55,7 @@ impl<'a> Platter<'a> {
     fn take(&mut self, step: &'a Step) {
         match step {
             Step::Write { offset, data } => put(&mut self.cached, *offset, data),
-            Step::SetLen(len) => self.cached.resize(*len, 0),
+            Step::SetLen(len) => set_len(&mut self.cached, *len),
             Step::Sync => return self.sync(),
             Step::Forget => {
                 self.pending.retain(|step| matches!(step, Step::SetLen(_)));
@@ -77,7 +77,7 @@ impl<'a> Platter<'a> {
                         put(&mut self.durable, first, &self.cached[first..end]);
                     }
                 }
-                Step::SetLen(len) => self.durable.resize(*len, 0),
+                Step::SetLen(len) => set_len(&mut self.durable, *len),
                 Step::Sync | Step::Forget => {}
             }
         }
@@ -91,7 +91,7 @@ impl<'a> Platter<'a> {
                 if random.chance(50) {
                     break;
                 }
-                image.resize(*len, 0);
+                set_len(&mut image, *len);
             }
         }
         let (kept, torn) = (random.between(5, 95), random.between(0, 60));
@@ -115,14 +115,6 @@ impl<'a> Platter<'a> {
         }
         image
     }
-}
-
-fn put(image: &mut Vec<u8>, offset: usize, data: &[u8]) {
-    let end = offset + data.len();
-    if image.len() < end {
-        image.resize(end, 0);
-    }
-    image[offset..end].copy_from_slice(data);
 }
 
 /// Cuts a write where the disk may cut it.

@@ -69,10 +69,21 @@ impl Disk {
         self.0.lock().trace.len()
     }
 
+    /// Until this is dropped, whoever needs the disk waits.
+    pub(crate) fn hold(&self) -> impl Sized + '_ {
+        self.0.lock()
+    }
+
     /// What was written down at first, and the steps up to a moment.
     pub(crate) fn up_to(&self, moment: usize) -> (Vec<u8>, Vec<Step>) {
         let inner = self.0.lock();
         (inner.original.clone(), inner.trace[..moment].to_vec())
+    }
+
+    pub(crate) fn syncs_since(&self, moment: usize) -> usize {
+        let steps = &self.0.lock().trace[moment..];
+        let syncs = steps.iter().filter(|step| matches!(step, Step::Sync));
+        syncs.count()
     }
 
     pub(crate) fn fail(&self, fault: Fault) {
@@ -126,7 +137,7 @@ impl StorageBackend for Disk {
     fn set_len(&self, len: u64) -> io::Result<()> {
         let mut inner = self.0.lock();
         inner.attempt(Kind::SetLen)?;
-        inner.content.resize(len as usize, 0);
+        set_len(&mut inner.content, len as usize);
         inner.trace.push(Step::SetLen(len as usize));
         Ok(())
     }
@@ -150,10 +161,7 @@ impl StorageBackend for Disk {
             Err(_) => &data[..data.len() / 2],
         };
         let from = offset as usize;
-        if inner.content.len() < from + written.len() {
-            inner.content.resize(from + written.len(), 0);
-        }
-        inner.content[from..from + written.len()].copy_from_slice(written);
+        put(&mut inner.content, from, written);
         inner.trace.push(Step::Write {
             offset: from,
             data: written.to_vec(),
@@ -168,4 +176,19 @@ impl fmt::Debug for Disk {
             .field("moment", &self.moment())
             .finish_non_exhaustive()
     }
+}
+
+pub(crate) fn put(content: &mut Vec<u8>, offset: usize, data: &[u8]) {
+    let end = offset + data.len();
+    if content.len() < end {
+        set_len(content, end);
+    }
+    content[offset..end].copy_from_slice(data);
+}
+
+/// Not `resize`, which takes byte by byte in a debug build.
+pub(crate) fn set_len(content: &mut Vec<u8>, len: usize) {
+    content.truncate(len);
+    let missing = vec![0; len - content.len()];
+    content.extend_from_slice(&missing);
 }

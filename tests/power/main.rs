@@ -15,9 +15,11 @@
 mod check;
 mod crash;
 mod disk;
+mod failures;
 mod power_loss;
 #[path = "../simulation/random.rs"]
 mod random;
 mod recorder;
 mod schedules;
+mod together;
 mod workload;

@@ -83,7 +83,12 @@ impl Kept {
     }
 }
 
-fn find_rows(store: &impl Store, known: Place, rows: Rows) -> Result<Vec<SessionRow>, StoreError> {
+/// The rows that are found.
+pub(crate) fn find_rows(
+    store: &impl Store,
+    known: Place,
+    rows: Rows,
+) -> Result<Vec<SessionRow>, StoreError> {
     let (send, receive) = mpsc::channel();
     let now = StoreTime::default();
     let query = SessionQuery { known, rows, now };

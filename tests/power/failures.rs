@@ -1,0 +1,273 @@
+//! A disk that is full, or fails, while the store is in use.
+//!
+//! Who asked is told; what is in force is never more than the file holds; and when the disk
+//! works again, so does the same authority.
+
+use std::ops::Range;
+
+use epochkey::{
+    Authority, BumpError, Grant, MasterSecret, Scope, StoreError, Token, VerifyError,
+    testing::ManualClock,
+};
+
+use crate::{
+    check,
+    crash::{self, Unsynced},
+    disk::{Disk, Fault, Kind},
+    workload::{builder, is_accepted},
+};
+
+const START: u64 = 1_700_000_000;
+
+/// A store that was closed, with a past of some length.
+struct Past {
+    secret: MasterSecret,
+    image: Vec<u8>,
+}
+
+impl Past {
+    fn new() -> Self {
+        let past = Self {
+            secret: MasterSecret::generate().unwrap(),
+            image: Vec::new(),
+        };
+        let disk = Disk::default();
+        let authority = past.open(&disk);
+        for number in 0..300 {
+            let bump = authority.bump(Scope::user(format!("u-{number}")));
+            bump.wait().unwrap();
+        }
+        drop(authority);
+        let image = crash::image(&disk, disk.moment(), Unsynced::Kept);
+        Self { image, ..past }
+    }
+
+    fn open(&self, disk: &Disk) -> Authority {
+        let clock = ManualClock::at_unix_seconds(START);
+        builder(&self.secret, &clock)
+            .open(check::open(disk))
+            .unwrap()
+    }
+}
+
+/// A change, and the tokens that it revokes.
+struct Change {
+    make: fn(&Authority) -> Result<(), StoreError>,
+    revokes: Vec<Token>,
+    is_acknowledged: bool,
+}
+
+fn bump(authority: &Authority, scopes: &[Scope]) -> Result<(), StoreError> {
+    match authority.bump_many(scopes.to_vec()).wait() {
+        Ok(_) => Ok(()),
+        Err(BumpError::Store(error)) => Err(error),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+fn changes(authority: &Authority) -> Vec<Change> {
+    let change = |make, revokes: &[Grant]| Change {
+        make,
+        revokes: revokes
+            .iter()
+            .map(|grant| authority.issue(grant.clone()).unwrap())
+            .collect(),
+        is_acknowledged: false,
+    };
+    let group = || Grant::user("somebody").group("group");
+    vec![
+        change(
+            |authority| bump(authority, &[Scope::user("one")]),
+            &[Grant::user("one")],
+        ),
+        change(
+            |authority| bump(authority, &[Scope::user("two"), Scope::group("group")]),
+            &[Grant::user("two"), group()],
+        ),
+        change(
+            |authority| match authority.rotate_key().wait() {
+                Ok(_) => Ok(()),
+                Err(epochkey::RotateError::Store(error)) => Err(error),
+                Err(error) => panic!("{error}"),
+            },
+            &[],
+        ),
+        change(|authority| authority.rewrap_secrets().wait(), &[]),
+        change(
+            |authority| bump(authority, &[Scope::user("three")]),
+            &[Grant::user("three")],
+        ),
+    ]
+}
+
+/// The same authority and disk while it fails, is mended, and loses its power.
+struct Failing<'a> {
+    past: &'a Past,
+    fault: Fault,
+    disk: Disk,
+    authority: Authority,
+    bystander: Token,
+    changes: Vec<Change>,
+}
+
+impl<'a> Failing<'a> {
+    fn new(past: &'a Past, fault: Fault) -> Self {
+        let disk = Disk::of(past.image.clone());
+        let authority = past.open(&disk);
+        Self {
+            past,
+            fault,
+            bystander: authority.issue(Grant::user("bystander")).unwrap(),
+            changes: changes(&authority),
+            disk,
+            authority,
+        }
+    }
+
+    /// Gives whether the disk has failed at all.
+    fn run(mut self) -> bool {
+        self.disk.fail(self.fault);
+        for number in 0..self.changes.len() {
+            let failures = self.disk.failures();
+            let made = (self.changes[number].make)(&self.authority);
+            self.changes[number].is_acknowledged = made.is_ok();
+            if let Err(error) = made {
+                assert!(self.disk.failures() > 0 && error.is_transient(), "{error}");
+                let labels = ["unavailable", "not_in_force", "stale"];
+                assert!(labels.contains(&error.label()), "{error}");
+            }
+            if self.disk.failures() > failures {
+                self.check_while_it_fails();
+            }
+        }
+        let has_failed = self.disk.failures() > 0;
+        self.disk.mend();
+        self.check_when_it_works_again();
+        has_failed
+    }
+
+    /// Whether the token is revoked here. A replica that cannot read its store says so.
+    fn is_revoked(&self, token: &Token) -> bool {
+        match self.authority.verify(token) {
+            Ok(_) => false,
+            Err(VerifyError::Revoked { .. }) => true,
+            Err(VerifyError::StaleEpochs) if self.fault.kind == Kind::Read => false,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// The authority that a loss of power at this moment would leave behind.
+    fn after_power_loss(&self) -> Authority {
+        let image = crash::image(&self.disk, self.disk.moment(), Unsynced::Lost);
+        self.past.open(&Disk::of(image))
+    }
+
+    fn check_while_it_fails(&self) {
+        let revoked = |change: &Change| -> Vec<bool> {
+            let tokens = change.revokes.iter();
+            tokens.map(|token| self.is_revoked(token)).collect()
+        };
+        // Before the file is looked at: that may only get ahead.
+        let in_force: Vec<_> = self.changes.iter().map(revoked).collect();
+        let position = self.authority.stats().position;
+        assert!(!self.is_revoked(&self.bystander));
+        let kept = self.after_power_loss();
+        assert!(
+            position <= kept.stats().position,
+            "the table is ahead of the file"
+        );
+        for (change, in_force) in self.changes.iter().zip(in_force) {
+            for (token, revoked) in change.revokes.iter().zip(in_force) {
+                assert!(!revoked || !is_accepted(&kept, token), "ahead of the file");
+            }
+            self.check_acknowledged(&kept, change);
+        }
+        assert!(is_accepted(&kept, &self.bystander));
+    }
+
+    fn check_acknowledged(&self, authority: &Authority, change: &Change) {
+        for token in &change.revokes {
+            assert!(!change.is_acknowledged || !is_accepted(authority, token));
+        }
+    }
+
+    fn check_when_it_works_again(&self) {
+        if self.fault.kind == Kind::Read {
+            // An exchange that has begun before may fail yet.
+            while self.authority.catch_up().wait().is_err() {}
+        }
+        let (late, again) = ("late", &self.changes[4].revokes[0]);
+        let late = self.authority.issue(Grant::user(late)).unwrap();
+        bump(
+            &self.authority,
+            &[Scope::user("late"), Scope::user("three")],
+        )
+        .unwrap();
+        let kept = self.after_power_loss();
+        for authority in [&self.authority, &kept] {
+            assert!(!is_accepted(authority, &late) && !is_accepted(authority, again));
+            assert!(is_accepted(authority, &self.bystander));
+            for change in &self.changes {
+                self.check_acknowledged(authority, change);
+            }
+        }
+        for token in self.changes.iter().flat_map(|change| &change.revokes) {
+            assert_eq!(
+                is_accepted(&self.authority, token),
+                is_accepted(&kept, token)
+            );
+        }
+        assert_eq!(self.authority.stats().position, kept.stats().position);
+        let fresh = self.authority.issue(Grant::user("late")).unwrap();
+        assert!(is_accepted(&self.authority, &fresh) && is_accepted(&kept, &fresh));
+    }
+}
+
+/// Fails after each number of operations until all goes well; gives how often it failed.
+fn fail_everywhere(kind: Kind, lasts: bool, numbers: Range<usize>) -> usize {
+    let past = Past::new();
+    let has_failed = |after: &usize| {
+        let fault = Fault {
+            kind,
+            after: *after,
+            lasts,
+        };
+        eprintln!("{fault:?}");
+        Failing::new(&past, fault).run()
+    };
+    numbers.take_while(has_failed).count()
+}
+
+#[test]
+fn a_disk_that_is_full_once() {
+    assert!(fail_everywhere(Kind::Write, false, 0..1000) > 20);
+}
+
+#[test]
+fn a_disk_that_is_full() {
+    assert!(fail_everywhere(Kind::Write, true, 0..1000) > 20);
+}
+
+#[test]
+fn a_sync_that_fails_once() {
+    assert!(fail_everywhere(Kind::Sync, false, 0..1000) > 8);
+}
+
+#[test]
+fn syncs_that_fail() {
+    assert!(fail_everywhere(Kind::Sync, true, 0..1000) > 8);
+}
+
+#[test]
+fn a_file_that_cannot_grow() {
+    for lasts in [false, true] {
+        assert!(fail_everywhere(Kind::SetLen, lasts, 0..1000) > 0);
+    }
+}
+
+#[test]
+fn a_read_that_fails() {
+    for lasts in [false, true] {
+        assert!(fail_everywhere(Kind::Read, lasts, 0..1000) > 0);
+    }
+}
