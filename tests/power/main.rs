@@ -16,6 +16,7 @@ mod check;
 mod crash;
 mod disk;
 mod failures;
+mod opening;
 mod power_loss;
 #[path = "../simulation/random.rs"]
 mod random;
