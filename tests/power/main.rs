@@ -17,6 +17,7 @@ mod crash;
 mod disk;
 mod failures;
 mod opening;
+mod others;
 mod power_loss;
 #[path = "../simulation/random.rs"]
 mod random;
