@@ -10,7 +10,6 @@ use crate::{
     disk::{Disk, Fault, Kind},
     random::Random,
     recorder::Kept,
-    schedules::Replay,
     workload::Recorded,
 };
 
@@ -49,7 +48,7 @@ fn open_while_it_fails(image: &[u8], fault: Fault, random: &mut Random) -> bool 
 fn fail_everywhere(kind: Kind) -> usize {
     let mut failed = 0;
     for seed in 0..6 {
-        let _replay = Replay(seed);
+        eprintln!("seed {seed}");
         let recorded = Recorded::of(seed);
         let mut random = Random::new(seed);
         let (first, last) = (recorded.checkpoints[0].done, recorded.disk.moment());

@@ -11,7 +11,7 @@ use crate::{
     check,
     crash::{self, Unsynced},
     disk::{Disk, Fault, Kind},
-    failures::Past,
+    failures::{Past, catch_up},
     recorder::{self, Kept, USERS, row_id},
     workload::is_accepted,
 };
@@ -60,8 +60,7 @@ fn end_all(fault: Fault, disk: &Disk, end: fn(&Authority) -> Result<(), StoreErr
         assert!(disk.failures() > 0 && error.is_transient(), "{error}");
     }
     disk.mend();
-    // An exchange that has begun before may fail yet.
-    while authority.catch_up().wait().is_err() {}
+    catch_up(&authority);
     if let Err(error) = end(&authority) {
         // What was reported as failed was kept after all.
         assert_eq!(error.label(), "refused");

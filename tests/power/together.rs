@@ -1,4 +1,6 @@
 //! Many changes at once, by several threads, each with what is known of it.
+//!
+//! How the threads meet is not the same each time, even for the same seed.
 
 use std::{
     sync::{Arc, mpsc},

@@ -89,8 +89,9 @@ impl Recorded {
     }
 
     pub(crate) fn time(&self, checkpoint: usize) -> u64 {
-        let reached = self.times.iter().filter(|(from, _)| *from <= checkpoint);
-        reached.last().map_or(START, |(_, time)| *time)
+        let mut latest_first = self.times.iter().rev();
+        let reached = latest_first.find(|(from, _)| *from <= checkpoint);
+        reached.map_or(START, |(_, time)| *time)
     }
 }
 
