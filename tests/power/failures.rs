@@ -86,7 +86,7 @@ fn changes(authority: &Authority) -> Vec<Change> {
         change(
             |authority| {
                 // Many, so that the file grows.
-                let users = (0..400).map(|user| Scope::user(format!("u-{user}")));
+                let users = (0..1500).map(|user| Scope::user(format!("u-{user}")));
                 let scopes = users.chain([Scope::user("two"), Scope::group("group")]);
                 bump(authority, &scopes.collect::<Vec<_>>())
             },
@@ -157,10 +157,12 @@ impl Failing {
         has_failed
     }
 
-    /// Only what was acknowledged and cannot be read stops an authority.
+    /// Only an event that is known to be kept and cannot be read stops an authority. Without
+    /// a read that fails it takes two failures: of a commit that is kept all the same, and
+    /// of opening the file once more, which writes.
     fn may_be_stale(&self) -> bool {
-        let mut faults = self.faults.iter().flatten();
-        faults.any(|fault| fault.kind == Kind::Read)
+        let faults: Vec<_> = self.faults.iter().flatten().collect();
+        faults.len() > 1 || faults.iter().any(|fault| fault.kind == Kind::Read)
     }
 
     /// Whether the token is revoked here. A replica that cannot read its store says so.
@@ -277,7 +279,7 @@ fn syncs_that_fail() {
 
 #[test]
 fn a_file_that_cannot_grow() {
-    assert!(fail_everywhere(Kind::SetLen, false) + fail_everywhere(Kind::SetLen, true) > 1);
+    assert!(fail_everywhere(Kind::SetLen, false) + fail_everywhere(Kind::SetLen, true) > 0);
 }
 
 #[test]
