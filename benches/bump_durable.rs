@@ -18,7 +18,7 @@ fn bump_durable(criterion: &mut Criterion) {
         .sample_size(10)
         .measurement_time(Duration::from_secs(8));
     for threads in [1_u64, 8, 64] {
-        let directory = tempfile::tempdir_in(".").expect("a directory");
+        let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
         let authority = Authority::builder("https://issuer.example", "api")
             .master_secret(MasterSecret::generate().expect("random bytes"))
             .open(RedbStore::open(directory.path().join("auth.redb")).expect("a store"))

@@ -31,7 +31,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         return print_resident(Path::new(&path));
     }
     let epochs = env::var("EPOCHKEY_EPOCHS").map_or(Ok(EPOCHS), |text| text.parse())?;
-    let directory = tempfile::tempdir_in(".")?;
+    let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
     let path = directory.path().join("auth.redb");
     let started = Instant::now();
     fill(&path, epochs)?;

@@ -21,7 +21,7 @@ const SESSION_LIFETIME: u64 = 7;
 const DAY: u64 = 24 * 3600;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let directory = tempfile::tempdir_in(".")?;
+    let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
     let path = directory.path().join("auth.redb");
     let clock = ManualClock::at_unix_seconds(1_700_000_000);
     let store = Arc::new(RedbStore::open(&path)?);

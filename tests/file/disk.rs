@@ -1,4 +1,4 @@
-//! A disk that takes its time.
+//! A disk that takes its time, or does nothing at all.
 
 use std::{
     io,
@@ -21,6 +21,7 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     is_held: bool,
+    is_broken: bool,
     waiting: usize,
     syncs: usize,
 }
@@ -34,6 +35,18 @@ impl Disk {
     pub(crate) fn release(&self) {
         self.0.state.lock().unwrap().is_held = false;
         self.0.changed.notify_all();
+    }
+
+    /// From now on, everything fails, or nothing does.
+    pub(crate) fn set_broken(&self, is_broken: bool) {
+        self.0.state.lock().unwrap().is_broken = is_broken;
+    }
+
+    fn check(&self) -> io::Result<()> {
+        match self.0.state.lock().unwrap().is_broken {
+            true => Err(io::Error::other("the disk is broken")),
+            false => Ok(()),
+        }
     }
 
     /// Blocks until somebody waits for a sync.
@@ -51,18 +64,22 @@ impl Disk {
 
 impl StorageBackend for Disk {
     fn len(&self) -> io::Result<u64> {
+        self.check()?;
         self.0.memory.len()
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.check()?;
         self.0.memory.read(offset, out)
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
+        self.check()?;
         self.0.memory.set_len(len)
     }
 
     fn sync_data(&self) -> io::Result<()> {
+        self.check()?;
         let mut state = self.0.state.lock().unwrap();
         state.syncs += 1;
         state.waiting += 1;
@@ -77,6 +94,7 @@ impl StorageBackend for Disk {
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.check()?;
         self.0.memory.write(offset, data)
     }
 }

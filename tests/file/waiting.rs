@@ -6,8 +6,9 @@ use epochkey::{
     Authority, BumpError, Grant, MasterSecret, Op, RedbStore, Scope, Store,
     store::{
         Commit, Effect, EventId, NewEvent, Outcome, Place, RowId, Rows, SessionQuery, Snapshot,
-        StoreTime,
+        StoreTime, Tidy,
     },
+    testing,
 };
 
 use crate::{disk::Disk, support::Site};
@@ -88,23 +89,78 @@ fn nobody_but_whoever_asks_waits_for_the_disk() {
 #[test]
 fn those_that_wait_share_one_transaction() {
     let (disk, secret) = (Disk::default(), MasterSecret::generate().unwrap());
-    let authority = authority(store(&disk), &secret);
-    let alone = {
+    drop(authority(store(&disk), &secret));
+    let kept = store(&disk);
+    let known = snapshot(&kept).head;
+    let (answered, answers) = mpsc::channel();
+    let send = |number| {
+        let answered = answered.clone();
+        let done = move |answer: Result<_, _>| {
+            let _ = answered.send(answer.is_ok());
+        };
+        let commit = Commit {
+            events: vec![bump(number)],
+            ..empty_commit(known)
+        };
+        kept.commit(commit, Box::new(done));
+    };
+    let alone = |number| {
         let before = disk.syncs();
-        authority.bump(Scope::user("alone")).wait().unwrap();
+        send(number);
+        assert!(answers.recv().unwrap());
         disk.syncs() - before
     };
+    let (_first_since_it_was_opened, alone) = (alone(0), alone(1));
+
     disk.hold();
     let before = disk.syncs();
-    let first = authority.bump(Scope::user("first"));
+    send(2);
     disk.until_somebody_waits();
-    let others = bumps(&authority, 200);
+    (3..203).for_each(send);
     disk.release();
-    first.wait().unwrap();
-    for bump in others {
-        bump.wait().unwrap();
-    }
+    assert!(answers.iter().take(201).all(|is_ok| is_ok));
     assert_eq!(disk.syncs() - before, 2 * alone);
+    assert_eq!(snapshot(&kept).head.position, known.position + 203);
+}
+
+/// The thread that follows the log had no time yet to see it.
+#[test]
+fn what_was_acknowledged_comes_into_force_though_the_disk_breaks() {
+    let (disk, secret) = (Disk::default(), MasterSecret::generate().unwrap());
+    let kept = Arc::new(store(&disk));
+    let builder = testing::by_hand(Authority::builder("i", "a")).master_secret(secret);
+    let authority = builder.open(Arc::clone(&kept)).unwrap();
+    let token = |user: &str| authority.issue(Grant::user(user)).unwrap();
+    let (revoked, other) = (token("user"), token("other"));
+    let bump = authority.bump(Scope::user("user"));
+    // Answered after what came before it.
+    kept.tidy(tidy(snapshot(&kept).head)).unwrap();
+
+    disk.set_broken(true);
+    let failed = testing::finish(&authority, authority.bump(Scope::user("other")));
+    assert!(failed.unwrap_err().is_transient());
+    testing::finish(&authority, bump).unwrap();
+    for _ in 0..3 {
+        testing::follow(&authority).unwrap();
+        assert_eq!(authority.verify(&revoked).unwrap_err().label(), "revoked");
+        assert!(authority.verify(&other).is_ok());
+    }
+
+    disk.set_broken(false);
+    testing::finish(&authority, authority.bump(Scope::user("other"))).unwrap();
+    assert!(authority.verify(&other).is_err());
+}
+
+fn tidy(known: Place) -> Tidy {
+    Tidy {
+        known,
+        epochs_up_to: 0,
+        events_up_to: 0,
+        events_before: StoreTime::default(),
+        sessions_before: StoreTime::default(),
+        receipts_before: StoreTime::default(),
+        now: StoreTime::default(),
+    }
 }
 
 /// Dropping the store cancels nothing.

@@ -49,7 +49,7 @@ impl Kept {
         if present.database.is_none() {
             let database = (self.open)()?;
             let head = Reading::of(&database).and_then(|reading| reading.head());
-            self.watch.set_head(head.map_err(RedbOpenError::of_redb)?);
+            self.watch.found(head.map_err(RedbOpenError::of_redb)?);
             present.database = Some(database);
             present.opened += 1;
         }

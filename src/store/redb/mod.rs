@@ -165,19 +165,16 @@ impl RedbStore {
         Ok(Answer { value, time: now })
     }
 
-    /// What follows a place; the file is not read if nothing does.
+    /// What follows a place. The file is not read for one who is not far behind.
     fn news_after(&self, applied: Option<Place>) -> Result<News, StoreError> {
-        match applied {
-            None => Ok(News::TakeSnapshot),
-            Some(place) if self.kept.watch.head() == Some(place) => Ok(News::Events {
-                events: Vec::new(),
-                more: false,
-            }),
-            Some(place) => {
-                let read = |reading: &Reading| reading.events_after(place);
-                Ok(self.read(StoreTime::default(), read)?.value)
-            }
+        let Some(place) = applied else {
+            return Ok(News::TakeSnapshot);
+        };
+        if let Some(news) = self.kept.watch.events_after(place) {
+            return Ok(news);
         }
+        let read = |reading: &Reading| reading.events_after(place);
+        Ok(self.read(StoreTime::default(), read)?.value)
     }
 
     /// Waits for the thread that writes.

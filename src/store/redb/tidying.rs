@@ -119,6 +119,7 @@ impl Tidying {
         if let Some(last) = last {
             writing.has_changed = true;
             writing.log.retain_in(..=last, |_, _| false)?;
+            writing.trimmed_up_to = Some(last);
         }
         if is_done {
             self.events = None;

@@ -1,12 +1,19 @@
-//! What is known of the file without reading it: its head, and who follows it.
+//! What is known of the file without reading it: the end of its log, and who follows it.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, VecDeque},
+    time::Duration,
+};
 
 use parking_lot::{Condvar, Mutex};
 
-use crate::store::{Heartbeat, Place, Receipt, ReplicaId, StoreTime};
+use crate::store::{Event, Heartbeat, News, Place, Receipt, ReplicaId, StoreTime};
 
-/// The newest durable event, told to those who wait for it.
+/// How many of the newest events are remembered.
+const MOST_REMEMBERED: usize = 4096;
+
+/// The newest durable events, told to those who wait for them. What a commit was acknowledged
+/// for can be applied though the disk fails the moment after.
 pub(super) struct Watch {
     state: Mutex<State>,
     changed: Condvar,
@@ -14,6 +21,7 @@ pub(super) struct Watch {
 
 struct State {
     head: Option<Place>,
+    recent: Recent,
     /// Whoever is about to wait for news is not to.
     wake: bool,
     /// In memory only: nobody but this process follows the file.
@@ -25,6 +33,7 @@ impl Watch {
         Self {
             state: Mutex::new(State {
                 head,
+                recent: Recent::default(),
                 wake: false,
                 receipts: HashMap::new(),
             }),
@@ -36,13 +45,41 @@ impl Watch {
         self.state.lock().head
     }
 
-    /// Everything up to `head` is durable.
-    pub(super) fn set_head(&self, head: Option<Place>) {
+    /// Everything up to `head` is durable: it was read in the file.
+    pub(super) fn found(&self, head: Option<Place>) {
         let mut state = self.state.lock();
         if state.head != head {
             state.head = head;
+            state.recent = Recent::default();
             self.changed.notify_all();
         }
+    }
+
+    /// These events are durable, and follow `before` in its history.
+    pub(super) fn appended(&self, before: Place, events: Vec<Event>) {
+        let mut state = self.state.lock();
+        if state.head != Some(before) {
+            // The first of another history.
+            state.recent = Recent::default();
+        }
+        state.head = Some(state.recent.append(before, events));
+        self.changed.notify_all();
+    }
+
+    /// The events up to this position are not kept any more.
+    pub(super) fn trimmed(&self, up_to: u64) {
+        self.state.lock().recent.trim(up_to);
+    }
+
+    /// What follows a place, if that can be told without the file.
+    pub(super) fn events_after(&self, place: Place) -> Option<News> {
+        let state = self.state.lock();
+        let events = match state.head == Some(place) {
+            true => Vec::new(),
+            false => state.recent.after(place)?,
+        };
+        let more = false;
+        Some(News::Events { events, more })
     }
 
     /// Waits until there is another head than this, at most so long.
@@ -79,5 +116,49 @@ impl Watch {
         state
             .receipts
             .retain(|_, receipt| receipt.received_at >= before);
+    }
+}
+
+/// The events up to the head, one after the other, as far as they are remembered.
+#[derive(Default)]
+struct Recent {
+    /// Where the first of them follows.
+    begins_after: Option<Place>,
+    events: VecDeque<(Place, Event)>,
+}
+
+impl Recent {
+    /// Gives the place of the last one.
+    fn append(&mut self, before: Place, events: Vec<Event>) -> Place {
+        if self.events.is_empty() {
+            self.begins_after = Some(before);
+        }
+        let mut last = before;
+        for event in events {
+            last.position = event.position;
+            last.event = event.id;
+            self.events.push_back((last, event));
+        }
+        let too_many = self.events.len().saturating_sub(MOST_REMEMBERED);
+        if let Some((place, _)) = self.events.drain(..too_many).next_back() {
+            self.begins_after = Some(place);
+        }
+        last
+    }
+
+    fn trim(&mut self, up_to: u64) {
+        self.begins_after = self.begins_after.filter(|place| place.position > up_to);
+        let kept = |(place, _): &(Place, Event)| place.position > up_to;
+        let trimmed = self.events.iter().position(kept);
+        self.events.drain(..trimmed.unwrap_or(self.events.len()));
+    }
+
+    fn after(&self, place: Place) -> Option<Vec<Event>> {
+        let skipped = match self.begins_after == Some(place) {
+            true => 0,
+            false => self.events.iter().position(|(at, _)| *at == place)? + 1,
+        };
+        let following = self.events.range(skipped..);
+        Some(following.map(|(_, event)| event.clone()).collect())
     }
 }

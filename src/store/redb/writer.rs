@@ -4,10 +4,13 @@ use std::sync::mpsc::{Receiver, TryRecvError};
 
 use redb::{Database, WriteTransaction};
 
-use super::{database::Kept, tables::Result, tidying::Tidying, writing::Writing};
-use crate::store::{
-    Answer, Commit, Completion, NewHistory, Outcome, Place, Rewrap, StoreTime, Tidy,
+use super::{
+    database::Kept,
+    tables::Result,
+    tidying::Tidying,
+    writing::{Writing, Written},
 };
+use crate::store::{Answer, Commit, Completion, NewHistory, Outcome, Rewrap, StoreTime, Tidy};
 
 /// The most changes that share a transaction.
 const MOST_AT_ONCE: usize = 1024;
@@ -79,8 +82,13 @@ impl Writer<'_> {
         let times: Vec<_> = changes.iter().map(Change::now).collect();
         let written = self.kept.with(|database| self.transact(database, changes));
         match written {
-            Ok((outcomes, head)) => {
-                self.kept.watch.set_head(head);
+            Ok((outcomes, written)) => {
+                if let Some((before, events)) = written.appended {
+                    self.kept.watch.appended(before, events);
+                }
+                if let Some(up_to) = written.trimmed_up_to {
+                    self.kept.watch.trimmed(up_to);
+                }
                 for ((done, value), time) in asked.into_iter().zip(outcomes).zip(times) {
                     done(Ok(Answer { value, time }));
                 }
@@ -99,24 +107,24 @@ impl Writer<'_> {
         &mut self,
         database: &Database,
         changes: Vec<Change>,
-    ) -> Result<(Vec<Outcome>, Option<Place>)> {
+    ) -> Result<(Vec<Outcome>, Written)> {
         let mut transaction = database.begin_write()?;
         // One phase would leave it to checksums which of two commits is the newest, and repair
         // may then go back to the older one. See redb's documentation of the setting.
         transaction.set_two_phase_commit(true);
-        let (outcomes, head, has_changed) = self.make(&transaction, changes)?;
-        match has_changed {
+        let (outcomes, written) = self.make(&transaction, changes)?;
+        match written.has_changed {
             true => transaction.commit()?,
             false => transaction.abort()?,
         }
-        Ok((outcomes, head))
+        Ok((outcomes, written))
     }
 
     fn make(
         &mut self,
         transaction: &WriteTransaction,
         changes: Vec<Change>,
-    ) -> Result<(Vec<Outcome>, Option<Place>, bool)> {
+    ) -> Result<(Vec<Outcome>, Written)> {
         let mut writing = Writing::open(transaction)?;
         let outcomes: Result<Vec<_>> = changes
             .into_iter()
@@ -129,7 +137,6 @@ impl Writer<'_> {
             .collect();
         let outcomes = outcomes?;
         self.tidying.step(&mut writing)?;
-        let (head, has_changed) = writing.finish()?;
-        Ok((outcomes, head, has_changed))
+        Ok((outcomes, writing.finish()?))
     }
 }

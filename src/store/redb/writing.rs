@@ -4,8 +4,8 @@ use redb::{ReadableTable, Table, WriteTransaction};
 
 use super::tables::{self, EPOCHS, HEAD, KEYS, LOG, META, Result, SESSIONS, USERS};
 use crate::store::{
-    Beginning, Commit, Effect, HistoryId, NewEvent, NewHistory, Outcome, Place, Refusal, Rewrap,
-    RowId, RowVersion, SessionChange, SessionRow, Standing, StoreTime, rules,
+    Beginning, Commit, Effect, Event, HistoryId, NewEvent, NewHistory, Outcome, Place, Refusal,
+    Rewrap, RowId, RowVersion, SessionChange, SessionRow, Standing, StoreTime, rules,
 };
 
 type Fields16 = &'static [u8; 16];
@@ -21,6 +21,18 @@ pub(super) struct Writing<'t> {
     pub(super) sessions: Table<'t, Fields16, (Fields16, Fields16, u64, u64, &'static [u8])>,
     pub(super) users: Table<'t, (Fields16, Fields16), ()>,
     pub(super) has_changed: bool,
+    /// What has been appended, and to which place.
+    appended: Option<(Place, Vec<Event>)>,
+    pub(super) trimmed_up_to: Option<u64>,
+}
+
+/// What has become of the file.
+pub(super) struct Written {
+    pub(super) has_changed: bool,
+    /// What was appended, and to which place.
+    pub(super) appended: Option<(Place, Vec<Event>)>,
+    /// Up to where the log was trimmed.
+    pub(super) trimmed_up_to: Option<u64>,
 }
 
 impl<'t> Writing<'t> {
@@ -36,18 +48,23 @@ impl<'t> Writing<'t> {
             sessions: transaction.open_table(SESSIONS)?,
             users: transaction.open_table(USERS)?,
             has_changed: false,
+            appended: None,
+            trimmed_up_to: None,
         })
     }
 
-    /// The head of now, and whether there is something to commit.
-    pub(super) fn finish(mut self) -> Result<(Option<Place>, bool)> {
+    pub(super) fn finish(mut self) -> Result<Written> {
         if let Some(head) = self.head
             && self.has_changed
         {
             let (history, event) = (head.history.as_bytes(), head.event.as_bytes());
             self.heads.insert((), (history, head.position, event))?;
         }
-        Ok((self.head, self.has_changed))
+        Ok(Written {
+            has_changed: self.has_changed,
+            appended: self.appended,
+            trimmed_up_to: self.trimmed_up_to,
+        })
     }
 
     pub(super) fn standing(&self, place: Place) -> Result<Standing> {
@@ -73,6 +90,7 @@ impl<'t> Writing<'t> {
         tables::put_predecessors(&mut self.meta, &predecessors)?;
         tables::put_secrets(&mut self.meta, &new.secrets)?;
         let before = before_first(new.id, position, &new.event);
+        self.appended = None;
         let head = self.append(before, new.event, new.now)?;
         self.head = Some(head);
         Ok(Outcome::Done { head })
@@ -181,6 +199,13 @@ impl<'t> Writing<'t> {
         }
         let fields = (event.id.as_bytes(), millis, &event.body[..]);
         self.log.insert(position, fields)?;
+        let (_, appended) = self.appended.get_or_insert_with(|| (head, Vec::new()));
+        appended.push(Event {
+            position,
+            id: event.id,
+            time,
+            body: event.body,
+        });
         Ok(Place {
             position,
             event: event.id,
