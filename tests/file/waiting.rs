@@ -135,9 +135,11 @@ fn what_was_acknowledged_comes_into_force_though_the_disk_breaks() {
     let bump = authority.bump(Scope::user("user"));
     // Answered after what came before it.
     kept.tidy(tidy(snapshot(&kept).head)).unwrap();
+    assert!(authority.verify(&revoked).is_ok(), "nobody has followed yet");
 
     disk.set_broken(true);
-    let failed = testing::finish(&authority, authority.bump(Scope::user("other")));
+    // With this the store has noticed.
+    let failed = authority.bump(Scope::user("other")).wait();
     assert!(failed.unwrap_err().is_transient());
     testing::finish(&authority, bump).unwrap();
     for _ in 0..3 {
