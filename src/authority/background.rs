@@ -10,7 +10,10 @@ use std::{
 use parking_lot::{Condvar, Mutex};
 
 use super::Inner;
-use crate::store::{Reach, Store};
+use crate::{
+    replica::is_answering,
+    store::{Reach, Store},
+};
 
 /// News is asked for at least this often.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
@@ -70,7 +73,9 @@ impl Drop for Running {
         let to_wait_for = thread.filter(|thread| {
             // An observer may hold the last authority.
             let is_this_one = thread.thread().id() == thread::current().id();
-            self.store.reach() != Reach::Shared && !is_this_one
+            // A waker may hold it too, and be called by the store's own thread, for which the
+            // authority's may be waiting.
+            self.store.reach() != Reach::Shared && !is_this_one && !is_answering()
         });
         // A panic of the thread was its own: nothing is left to be told.
         let _ = to_wait_for.map(JoinHandle::join);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Replica;
+use super::{Replica, answering::answering, pending::Pending};
 use crate::{
     Epoch, StoreError,
     crypto::RandomError,
@@ -69,48 +69,54 @@ impl Replica {
 
     fn send(self: &Arc<Self>, commit: Commit, last: EventId) {
         let unanswered = Unanswered {
-            replica: Arc::clone(self),
+            pending: Arc::clone(&self.pending),
             event: last,
         };
         self.source.store.commit(
             commit,
-            Box::new(move |answer| match answer.map(|answer| answer.value) {
-                Ok(Outcome::Done { head }) if head.event == last => unanswered.acknowledged(head),
-                Ok(Outcome::Done { .. }) => {
-                    unanswered.failed(StoreError::damaged("a commit ended with another event"));
-                }
-                Ok(Outcome::Refused(refusal)) => unanswered.failed(StoreError::refused(refusal)),
-                Err(error) => unanswered.failed(error),
+            Box::new(move |answer| {
+                answering(|| match answer.map(|answer| answer.value) {
+                    Ok(Outcome::Done { head }) if head.event == last => {
+                        unanswered.acknowledged(head);
+                    }
+                    Ok(Outcome::Done { .. }) => {
+                        unanswered.failed(StoreError::damaged("a commit ended with another event"));
+                    }
+                    Ok(Outcome::Refused(refusal)) => {
+                        unanswered.failed(StoreError::refused(refusal));
+                    }
+                    Err(error) => unanswered.failed(error),
+                });
             }),
         );
     }
 }
 
 /// A commit that the store has not answered. Dropped so, the wait for its event fails.
+///
+/// It does not hold the store: whoever has the result of the last operation and drops the
+/// authority may open the store again, and must not come before this one has let go.
 struct Unanswered {
-    replica: Arc<Replica>,
+    pending: Arc<Pending>,
     event: EventId,
 }
 
 impl Unanswered {
     fn acknowledged(self, place: Place) {
-        let exchanges = self.replica.exchanges();
-        self.replica.pending.acknowledged(place, exchanges);
-        self.replica.give_up_if_abandoned();
+        self.pending.acknowledged(place);
     }
 
     fn failed(self, error: StoreError) {
         let mut error = Some(error);
         let error = || error.take().unwrap_or_else(StoreError::abandoned);
-        self.replica.pending.failed(self.event, error);
+        self.pending.failed(self.event, error);
     }
 }
 
 impl Drop for Unanswered {
     fn drop(&mut self) {
         // Does nothing if it was acknowledged.
-        let pending = &self.replica.pending;
-        pending.failed_unacknowledged(self.event);
+        self.pending.failed_unacknowledged(self.event);
     }
 }
 

@@ -1,6 +1,6 @@
 //! One exchange with the store after the other: what the replica does to stay fresh.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::time::Duration;
 
 use super::{Follower, Replica, source::MOST_TURNS};
 use crate::{
@@ -64,7 +64,7 @@ impl Replica {
     fn reach_head(&self, follower: &mut Follower, wait: Duration) -> Result<u64, StoreError> {
         let (mut wait, mut turns) = (wait, 0);
         loop {
-            let begun = self.exchanges.fetch_add(1, Ordering::SeqCst) + 1;
+            let begun = self.pending.begin_exchange();
             let sent = self.source.time.sending();
             match self.exchange(follower, sent, wait)? {
                 Reached::Head => {

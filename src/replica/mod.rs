@@ -5,6 +5,7 @@
 //! merges, never applies ahead, and never writes back what the store does not know: each
 //! of these has revived tokens in models of this design.
 
+mod answering;
 mod apply;
 mod commit;
 mod follow;
@@ -13,18 +14,12 @@ mod pending;
 mod settle;
 mod source;
 
-use std::{
-    collections::HashSet,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
-};
+use std::{collections::HashSet, sync::Arc};
 
 use arc_swap::{ArcSwap, Guard};
 use parking_lot::Mutex;
 
-pub(crate) use self::{commit::Changes, source::Source};
+pub(crate) use self::{answering::is_answering, commit::Changes, source::Source};
 use self::{freshness::Freshness, pending::Pending, settle::Job};
 use crate::{
     Observer, StoreError,
@@ -39,11 +34,8 @@ pub(crate) struct Replica {
     observer: Arc<dyn Observer>,
     ring: ArcSwap<KeyRing>,
     freshness: Freshness,
-    pending: Pending,
+    pending: Arc<Pending>,
     jobs: Mutex<Vec<Job>>,
-    /// How many exchanges with the store have begun.
-    exchanges: AtomicU64,
-    is_abandoned: AtomicBool,
     /// The last event applied, for those who do not follow.
     applied: Mutex<Place>,
     follower: Mutex<Follower>,
@@ -90,10 +82,8 @@ impl Replica {
             observer,
             ring: ArcSwap::from_pointee(ring),
             freshness: Freshness::new(max_staleness),
-            pending: Pending::default(),
+            pending: Arc::default(),
             jobs: Mutex::default(),
-            exchanges: AtomicU64::new(0),
-            is_abandoned: AtomicBool::new(false),
             applied: Mutex::new(head),
             follower: Mutex::new(Follower {
                 applied: head,
@@ -152,7 +142,7 @@ impl Replica {
 
     /// Nobody follows the store any more, so nothing can be accepted or waited for.
     pub(crate) fn abandon(&self) {
-        self.is_abandoned.store(true, Ordering::SeqCst);
+        self.pending.abandon();
         self.freshness.forget();
         self.give_up();
     }
@@ -160,12 +150,12 @@ impl Replica {
     /// Looked at by whoever waits, after it has said so: either it sees this, or whoever
     /// abandons sees the wait.
     fn give_up_if_abandoned(&self) {
-        if self.is_abandoned.load(Ordering::SeqCst) {
+        if self.pending.is_abandoned() {
             self.give_up();
         }
     }
 
     fn exchanges(&self) -> u64 {
-        self.exchanges.load(Ordering::SeqCst)
+        self.pending.exchanges()
     }
 }

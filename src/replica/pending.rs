@@ -1,6 +1,9 @@
 //! Who waits for an event to be in force here.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+};
 
 use parking_lot::Mutex;
 
@@ -16,6 +19,9 @@ type Finish = Box<dyn FnOnce(Result<Place, StoreError>) + Send>;
 #[derive(Default)]
 pub(crate) struct Pending {
     waiting: Mutex<BTreeMap<EventId, Vec<Waiter>>>,
+    /// How many exchanges with the store have begun.
+    exchanges: AtomicU64,
+    is_abandoned: AtomicBool,
 }
 
 struct Waiter {
@@ -70,8 +76,27 @@ impl Pending {
         self.waiting.lock().entry(event).or_default().push(waiter);
     }
 
+    pub(crate) fn exchanges(&self) -> u64 {
+        self.exchanges.load(Ordering::SeqCst)
+    }
+
+    /// Gives the number of the exchange that begins.
+    pub(crate) fn begin_exchange(&self) -> u64 {
+        self.exchanges.fetch_add(1, Ordering::SeqCst) + 1
+    }
+
+    /// Nobody will apply events any more.
+    pub(crate) fn abandon(&self) {
+        self.is_abandoned.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.is_abandoned.load(Ordering::SeqCst)
+    }
+
     /// The store has acknowledged the event.
-    pub(crate) fn acknowledged(&self, place: Place, exchanges: u64) {
+    pub(crate) fn acknowledged(&self, place: Place) {
+        let exchanges = self.exchanges();
         let mut waiting = self.waiting.lock();
         for waiter in waiting.get_mut(&place.event).into_iter().flatten() {
             waiter.acknowledged = Some(place);
@@ -80,6 +105,11 @@ impl Pending {
         let done = Self::take(&mut waiting, place.event, |waiter| waiter.applied);
         drop(waiting);
         Self::succeed(done);
+        // Looked at after the wait is there: either this sees it, or whoever abandons sees the
+        // wait.
+        if self.is_abandoned() {
+            self.give_up_on_acknowledged();
+        }
     }
 
     /// This replica has applied the event.
