@@ -23,7 +23,7 @@ use self::{
     database::{Kept, open_database},
     file::StoreFile,
     reading::Reading,
-    worker::Worker,
+    worker::{Worker, tell},
     writer::{Change, Write},
 };
 use super::{
@@ -197,7 +197,7 @@ fn answer(kept: &Kept, Read { query, done }: Read) {
         value,
         time: query.now,
     };
-    done(rows.map(answer).map_err(|failure| failure.error()));
+    tell(|| done(rows.map(answer).map_err(|failure| failure.error())));
 }
 
 impl Store for RedbStore {

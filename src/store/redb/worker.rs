@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::mpsc::{self, Receiver, Sender},
     thread::{self, JoinHandle},
 };
@@ -35,6 +36,11 @@ impl<J: Send + 'static> Worker<J> {
             let _ = jobs.send(job);
         }
     }
+}
+
+/// Tells whoever asked. If that panics, it is his own: the thread goes on for the others.
+pub(super) fn tell(told: impl FnOnce()) {
+    let _ = catch_unwind(AssertUnwindSafe(told));
 }
 
 impl<J> Drop for Worker<J> {

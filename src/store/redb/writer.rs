@@ -8,6 +8,7 @@ use super::{
     database::Kept,
     tables::Result,
     tidying::Tidying,
+    worker::tell,
     writing::{Writing, Written},
 };
 use crate::store::{Answer, Commit, Completion, NewHistory, Outcome, Rewrap, StoreTime, Tidy};
@@ -90,14 +91,14 @@ impl Writer<'_> {
                     self.kept.watch.trimmed(up_to);
                 }
                 for ((done, value), time) in asked.into_iter().zip(outcomes).zip(times) {
-                    done(Ok(Answer { value, time }));
+                    tell(|| done(Ok(Answer { value, time })));
                 }
             }
             Err(failure) => {
                 // What is left to be forgotten is said again with the next tidying.
                 self.tidying = Tidying::default();
                 for done in asked {
-                    done(Err(failure.error()));
+                    tell(|| done(Err(failure.error())));
                 }
             }
         }
