@@ -31,12 +31,10 @@ struct EventsLeft {
 /// Walks through a table in the order of its keys, for rows whose value is low enough to go.
 #[derive(Default)]
 struct Sweep {
-    /// Up to which value rows may go.
+    /// Up to which value rows go in this walk.
     up_to: u64,
     /// Up to which value rows have gone, all of them.
     swept: u64,
-    /// How far this walk will have swept.
-    will_have: u64,
     /// Where it goes on; `None` when it is through.
     next: Option<Bound<[u8; 16]>>,
 }
@@ -44,9 +42,14 @@ struct Sweep {
 impl Sweep {
     /// Begins a walk if it is worth it; one under way is not begun again.
     fn begin(&mut self, up_to: u64, worth: u64) {
-        self.up_to = self.up_to.max(up_to);
-        if self.next.is_none() && self.up_to.saturating_sub(self.swept) >= worth {
-            self.will_have = self.up_to;
+        // Less than before is named after a clock was ahead.
+        if self.next.is_some() {
+            self.up_to = self.up_to.min(up_to);
+            return;
+        }
+        self.swept = self.swept.min(up_to);
+        if up_to - self.swept >= worth {
+            self.up_to = up_to;
             self.next = Some(Bound::Unbounded);
         }
     }
@@ -173,6 +176,6 @@ fn find<V: redb::Value + 'static>(
             return Ok(found);
         }
     }
-    sweep.swept = sweep.will_have;
+    sweep.swept = sweep.up_to;
     Ok(found)
 }
