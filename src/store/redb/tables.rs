@@ -89,7 +89,8 @@ pub(super) fn check(transaction: &ReadTransaction) -> Result<()> {
         && transaction.open_table(LOG)?.first()?.is_none()
         && transaction.open_table(EPOCHS)?.first()?.is_none()
         && transaction.open_table(SESSIONS)?.first()?.is_none()
-        && transaction.open_table(USERS)?.first()?.is_none();
+        && transaction.open_table(USERS)?.first()?.is_none()
+        && transaction.open_table(META)?.get(SECRETS_ROW)?.is_none();
     match head.is_none() && !is_empty {
         true => damaged("there is no head, but there are rows"),
         false => Ok(()),

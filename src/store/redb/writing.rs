@@ -237,6 +237,7 @@ impl<'t> Writing<'t> {
     }
 
     fn put_session(&mut self, row: SessionRow) -> Result<()> {
+        self.remove_session(row.row.id)?;
         let id = row.row.id.as_bytes();
         self.users.insert((&row.row.user, id), ())?;
         self.sessions.insert(id, tables::row_fields(&row))?;
