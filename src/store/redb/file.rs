@@ -43,10 +43,16 @@ impl StoreFile {
         let found = file.metadata()?;
         check_mode(&found)?;
         let file = Self::locked(file)?;
-        match found.len() {
-            0 => Err(RedbOpenCause::Empty),
-            _ => Ok(Some(file)),
+        if found.len() == 0 {
+            return Err(RedbOpenCause::Empty);
         }
+        // Whoever made it may have died before the name was written down.
+        match sync_directory(&directory_of(path)) {
+            // One in which it may not look is not one in which it made the file.
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => {}
+            synced => synced?,
+        }
+        Ok(Some(file))
     }
 
     /// Makes the store under another name first: whoever finds something at its own finds
