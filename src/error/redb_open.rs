@@ -107,7 +107,8 @@ impl fmt::Display for RedbOpenError {
             ),
             RedbOpenCause::ReadableByOthers { mode } => write!(
                 f,
-                "`{path}` is open to other users (mode {mode:04o}); run `chmod 600 '{path}'`"
+                "`{path}` is open to other users (mode {mode:04o}); run `chmod 600 {}`",
+                quoted(&path.to_string())
             ),
             RedbOpenCause::InUse => write!(
                 f,
@@ -118,6 +119,11 @@ impl fmt::Display for RedbOpenError {
             RedbOpenCause::Io(_) => write!(f, "`{path}` could not be opened"),
         }
     }
+}
+
+/// As one word of a shell's.
+fn quoted(path: &str) -> String {
+    format!("'{}'", path.replace('\'', r"'\''"))
 }
 
 impl error::Error for RedbOpenError {
