@@ -5,7 +5,6 @@ use std::{
 
 /// Why a [`RedbStore`](crate::RedbStore) could not be opened. Nothing was put in place of
 /// what is there.
-#[derive(Debug)]
 pub struct RedbOpenError {
     path: PathBuf,
     pub(crate) cause: RedbOpenCause,
@@ -124,6 +123,13 @@ impl fmt::Display for RedbOpenError {
 /// As one word of a shell's.
 fn quoted(path: &str) -> String {
     format!("'{}'", path.replace('\'', r"'\''"))
+}
+
+/// With the text, for a `main` that returns the error shows it like this.
+impl fmt::Debug for RedbOpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RedbOpenError({:?}: {self})", self.cause)
+    }
 }
 
 impl error::Error for RedbOpenError {
