@@ -145,7 +145,7 @@ impl AuthorityBuilder {
             policy,
             counters: Counters::new(),
             replica: Arc::new(Replica::open(source, self.observer)?),
-            changing_keys: Mutex::new(false),
+            changing_keys: Arc::default(),
             tidied: Mutex::new(Tidied::default()),
         });
         let running = match self.by_hand {

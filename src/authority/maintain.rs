@@ -95,14 +95,18 @@ impl Inner {
             changes,
         };
         *self.changing_keys.lock() = true;
-        let inner = Arc::clone(self);
+        // Without the replica: whoever drops the authority now may open its store again.
+        let (changing_keys, observer) = (
+            Arc::clone(&self.changing_keys),
+            self.replica.observer_to_keep(),
+        );
         let finish = move |changed: Result<_, StoreError>| {
-            *inner.changing_keys.lock() = false;
+            *changing_keys.lock() = false;
             // Refused because another replica was first: the next turn finds its key.
             if let Err(error) = changed
                 && error.refusal().is_none()
             {
-                inner.replica.observer().failed(&error);
+                observer.failed(&error);
             }
         };
         if let Err(error) = self.replica.commit(changes, finish) {

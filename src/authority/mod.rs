@@ -70,7 +70,7 @@ struct Inner {
     counters: Counters,
     replica: Arc<Replica>,
     /// Whether a change of the ring that the clock demanded is on its way.
-    changing_keys: Mutex<bool>,
+    changing_keys: Arc<Mutex<bool>>,
     tidied: Mutex<Tidied>,
 }
 

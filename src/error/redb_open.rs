@@ -87,7 +87,9 @@ impl fmt::Display for RedbOpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = self.path.display();
         match &self.cause {
-            RedbOpenCause::NotAFile => write!(f, "`{path}` is not a file"),
+            RedbOpenCause::NotAFile => {
+                write!(f, "`{path}` is not a file, or a link to nothing")
+            }
             RedbOpenCause::Empty => write!(
                 f,
                 "`{path}` is an empty file, which is never left of a store: put a backup in its \

@@ -136,6 +136,11 @@ impl Replica {
         &*self.observer
     }
 
+    /// The same, to be kept.
+    pub(crate) fn observer_to_keep(&self) -> Arc<dyn Observer> {
+        Arc::clone(&self.observer)
+    }
+
     pub(crate) fn source(&self) -> &Source {
         &self.source
     }

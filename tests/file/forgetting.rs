@@ -230,6 +230,34 @@ fn sessions_go_when_they_have_expired() {
     );
 }
 
+/// By a clock that was ahead when something was to be forgotten, and was set right.
+#[test]
+fn sessions_go_by_the_clock_of_now() {
+    let site = Site::new();
+    let mut asker = Asker::new(&site);
+    let user = asker.bytes();
+    let start = |asker: &mut Asker, expires_at| {
+        let row = NewRow {
+            id: RowId::from_bytes(asker.bytes()),
+            user,
+            version: RowVersion::from_bytes(asker.bytes()),
+            expires_at: StoreTime::from_unix_millis(expires_at),
+            body: Vec::new(),
+        };
+        asker.commit(Vec::new(), vec![SessionChange::Start(row)], 1);
+    };
+    let before = |asker: &Asker, millis| Tidy {
+        sessions_before: StoreTime::from_unix_millis(millis),
+        ..asker.tidy()
+    };
+    asker.store.tidy(before(&asker, 9_000_000_000_000)).unwrap();
+    start(&mut asker, 1_000_000);
+    asker.store.tidy(before(&asker, 1_000_000)).unwrap();
+    assert_eq!(asker.user_rows(user), 1, "it has not expired");
+    let later = before(&asker, 2_000_000);
+    asker.tidy_until(later, |_| asker.user_rows(user) == 0);
+}
+
 /// How many rows a table of the file has.
 fn rows(site: &Site, table: &str) -> u64 {
     use redb::{ReadableDatabase, ReadableTableMetadata, TableHandle};

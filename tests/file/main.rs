@@ -6,6 +6,7 @@ mod backups;
 mod damage;
 mod disk;
 mod forgetting;
+mod letting_go;
 mod opening;
 mod support;
 mod waiting;

@@ -103,19 +103,68 @@ fn a_newer_schema_is_refused() {
     drop(site.authority());
 }
 
+/// Whatever the path is, the command in the message can be copied.
+#[test]
+fn the_command_that_mends_it_is_quoted() {
+    let site = Site::new();
+    let path = site.directory().join("o'auth; exit #.redb");
+    drop(RedbStore::open(&path).unwrap());
+    set_mode(&path, 0o644);
+    let text = RedbStore::open(&path).unwrap_err().to_string();
+    let (_, command) = text.split_once("run `").unwrap();
+    let command = command.strip_suffix('`').unwrap();
+    let mut shell = std::process::Command::new("sh");
+    let status = shell.arg("-c").arg(command).status().unwrap();
+    assert!(status.success(), "{command}");
+    assert_eq!(mode_of(&path), 0o600);
+}
+
+/// Somebody has moved what it points at, or it is not mounted.
+#[test]
+fn a_link_to_nothing_is_refused() {
+    let site = Site::new();
+    let target = site.directory().join("elsewhere.redb");
+    std::os::unix::fs::symlink(&target, site.path()).unwrap();
+    let error = RedbStore::open(site.path()).unwrap_err();
+    assert_eq!(error.label(), "not_a_file");
+    assert!(!target.exists());
+    drop(RedbStore::open(&target).unwrap());
+    assert!(RedbStore::open(site.path()).is_ok());
+}
+
+/// What `main` prints of an error that it returns.
+#[test]
+fn debug_says_what_to_do() {
+    let site = Site::new();
+    drop(site.store());
+    set_mode(&site.path(), 0o644);
+    let error = RedbStore::open(site.path()).unwrap_err();
+    assert!(format!("{error:?}").contains("chmod 600"), "{error:?}");
+}
+
 /// Its rows are gone, and what is left of it is not taken for a new store.
 #[test]
 fn a_store_without_a_head_is_damaged() {
     const HEAD: TableDefinition<(), (&[u8; 16], u64, &[u8; 16])> = TableDefinition::new("head");
-    let site = Site::new();
-    drop(site.authority());
-    let database = Database::open(site.path()).unwrap();
-    let transaction = database.begin_write().unwrap();
-    transaction.open_table(HEAD).unwrap().remove(()).unwrap();
-    transaction.commit().unwrap();
-    drop(database);
-    let error = RedbStore::open(site.path()).unwrap_err();
-    assert_eq!(error.label(), "damaged");
+    const KEYS: TableDefinition<u64, (&[u8; 12], u64, &[u8])> = TableDefinition::new("keys");
+    const LOG: TableDefinition<u64, (&[u8; 16], u64, &[u8])> = TableDefinition::new("log");
+    for only_its_secrets_are_left in [false, true] {
+        let site = Site::new();
+        drop(site.authority());
+        let database = Database::open(site.path()).unwrap();
+        let transaction = database.begin_write().unwrap();
+        transaction.open_table(HEAD).unwrap().remove(()).unwrap();
+        if only_its_secrets_are_left {
+            let mut keys = transaction.open_table(KEYS).unwrap();
+            keys.retain(|_, _| false).unwrap();
+            let mut log = transaction.open_table(LOG).unwrap();
+            log.retain(|_, _| false).unwrap();
+        }
+        transaction.commit().unwrap();
+        drop(database);
+        let error = RedbStore::open(site.path()).unwrap_err();
+        assert_eq!(error.label(), "damaged");
+    }
 }
 
 #[test]

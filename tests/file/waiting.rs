@@ -23,12 +23,12 @@ fn authority(store: impl Store, secret: &MasterSecret) -> Authority {
     builder.open(store).unwrap()
 }
 
-fn snapshot(store: &RedbStore) -> Snapshot {
+pub(crate) fn snapshot(store: &RedbStore) -> Snapshot {
     let answer = store.snapshot(StoreTime::default(), &mut |_| {});
     answer.unwrap().value.unwrap()
 }
 
-fn empty_commit(known: Place) -> Commit {
+pub(crate) fn empty_commit(known: Place) -> Commit {
     Commit {
         known,
         newest_key: None,
@@ -135,7 +135,10 @@ fn what_was_acknowledged_comes_into_force_though_the_disk_breaks() {
     let bump = authority.bump(Scope::user("user"));
     // Answered after what came before it.
     kept.tidy(tidy(snapshot(&kept).head)).unwrap();
-    assert!(authority.verify(&revoked).is_ok(), "nobody has followed yet");
+    assert!(
+        authority.verify(&revoked).is_ok(),
+        "nobody has followed yet"
+    );
 
     disk.set_broken(true);
     // With this the store has noticed.

@@ -34,7 +34,13 @@ impl StoreFile {
 
     fn existing(path: &Path) -> Result<Option<Self>, RedbOpenCause> {
         match fs::metadata(path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                return match path.is_symlink() {
+                    // What it points at is gone, or not there yet.
+                    true => Err(RedbOpenCause::NotAFile),
+                    false => Ok(None),
+                };
+            }
             // To open a pipe would wait for its other end.
             Ok(found) if !found.is_file() => return Err(RedbOpenCause::NotAFile),
             found => found?,

@@ -10,8 +10,7 @@ use crate::store::{
     StoredKey,
 };
 
-/// The version of these tables. One that is newer is refused; an older one, when there is
-/// one, is brought up to it when the file is opened.
+/// The version of these tables. Another one is refused.
 pub(super) const SCHEMA: u32 = 1;
 
 type Meta = TableDefinition<'static, &'static str, &'static [u8]>;

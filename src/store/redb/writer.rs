@@ -30,12 +30,12 @@ pub(super) enum Change {
 }
 
 impl Change {
-    fn now(&self) -> StoreTime {
+    fn now(&mut self) -> &mut StoreTime {
         match self {
-            Self::Begin(new) => new.now,
-            Self::Commit(commit) => commit.now,
-            Self::Rewrap(rewrap) => rewrap.now,
-            Self::Tidy(tidy) => tidy.now,
+            Self::Begin(new) => &mut new.now,
+            Self::Commit(commit) => &mut commit.now,
+            Self::Rewrap(rewrap) => &mut rewrap.now,
+            Self::Tidy(tidy) => &mut tidy.now,
         }
     }
 }
@@ -76,11 +76,15 @@ struct Writer<'a> {
 impl Writer<'_> {
     /// Makes the changes in one transaction and, when it is durable, tells all who asked.
     fn write(&mut self, writes: Vec<Write>) {
-        let (changes, asked): (Vec<_>, Vec<_>) = writes
+        let (mut changes, asked): (Vec<_>, Vec<_>) = writes
             .into_iter()
             .map(|write| (write.change, write.done))
             .unzip();
-        let times: Vec<_> = changes.iter().map(Change::now).collect();
+        // All are made in one step, so at one time: the latest that is known. One that has
+        // waited for the disk would otherwise be dated when it was asked for.
+        let now = changes.iter_mut().map(|change| *change.now()).max();
+        let time = now.unwrap_or_default();
+        changes.iter_mut().for_each(|change| *change.now() = time);
         let written = self.kept.with(|database| self.transact(database, changes));
         match written {
             Ok((outcomes, written)) => {
@@ -90,7 +94,7 @@ impl Writer<'_> {
                 if let Some(up_to) = written.trimmed_up_to {
                     self.kept.watch.trimmed(up_to);
                 }
-                for ((done, value), time) in asked.into_iter().zip(outcomes).zip(times) {
+                for (done, value) in asked.into_iter().zip(outcomes) {
                     tell(|| done(Ok(Answer { value, time })));
                 }
             }
