@@ -83,4 +83,27 @@ mod tests {
         assert_eq!(table.bumped_after(tag(4), 20), Ok(None));
         assert_eq!(table.bumped_after(tag(9), 4), Err(BelowFloor));
     }
+
+    /// Also where nothing else is out of order, in one run or in several.
+    #[test]
+    fn a_tag_that_comes_twice_in_a_row_is_there_once() {
+        let epoch = |position| TableEpoch {
+            position,
+            secret: [7; 16],
+        };
+        for (first, second) in [(5, 6), (6, 5)] {
+            for between in [None, Some(Tag(u128::MAX))] {
+                let mut loading = LoadingTable::new();
+                loading.add(Tag(1), epoch(first));
+                if let Some(other) = between {
+                    loading.add(other, epoch(1));
+                }
+                loading.add(Tag(1), epoch(second));
+                loading.add(Tag(2), epoch(7));
+                let table = loading.finish(0, 7);
+                assert_eq!(table.len(), 2 + usize::from(between.is_some()));
+                assert_eq!(table.bumped_after(Tag(1), 0), Ok(Some(epoch(6))));
+            }
+        }
+    }
 }
