@@ -4,6 +4,8 @@ use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io::{self, ErrorKind},
     path::{Path, PathBuf},
+    thread,
+    time::Duration,
 };
 
 use redb::{StorageBackend, backends::FileBackend};
@@ -13,6 +15,10 @@ use crate::error::{RedbOpenCause, RedbOpenError};
 
 /// How often the file may come and go while it is opened.
 const MOST_TRIES: usize = 8;
+/// A moment for one who is just letting go: a process that ends, or an operation of an
+/// authority that was dropped.
+const LOCK_TRIES: usize = 20;
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// An open file, locked until this is dropped. The lock is not redb's: that one goes
 /// whenever the database is opened anew.
@@ -82,11 +88,14 @@ impl StoreFile {
     }
 
     fn locked(file: File) -> Result<Self, RedbOpenCause> {
-        match file.try_lock() {
-            Ok(()) => Ok(Self(file)),
-            Err(TryLockError::WouldBlock) => Err(RedbOpenCause::InUse),
-            Err(TryLockError::Error(error)) => Err(error.into()),
+        for _ in 0..LOCK_TRIES {
+            match file.try_lock() {
+                Ok(()) => return Ok(Self(file)),
+                Err(TryLockError::WouldBlock) => thread::sleep(LOCK_PAUSE),
+                Err(TryLockError::Error(error)) => return Err(error.into()),
+            }
         }
+        Err(RedbOpenCause::InUse)
     }
 
     /// Storage for one database at a time.

@@ -155,14 +155,9 @@ impl RedbStore {
         })
     }
 
-    fn read<T>(
-        &self,
-        now: StoreTime,
-        ask: impl FnOnce(&Reading) -> tables::Result<T>,
-    ) -> Result<Answer<T>, StoreError> {
-        let value = self.kept.with(|database| ask(&Reading::of(database)?));
-        let value = value.map_err(|failure| failure.error())?;
-        Ok(Answer { value, time: now })
+    fn read<T>(&self, ask: impl FnOnce(&Reading) -> tables::Result<T>) -> Result<T, StoreError> {
+        let read = self.kept.with(|database| ask(&Reading::of(database)?));
+        read.map_err(|failure| failure.error())
     }
 
     /// What follows a place. The file is not read for one who is not far behind.
@@ -173,8 +168,7 @@ impl RedbStore {
         if let Some(news) = self.kept.watch.events_after(place) {
             return Ok(news);
         }
-        let read = |reading: &Reading| reading.events_after(place);
-        Ok(self.read(StoreTime::default(), read)?.value)
+        self.read(|reading| reading.events_after(place))
     }
 
     /// Waits for the thread that writes.
@@ -230,7 +224,8 @@ impl Store for RedbStore {
     }
 
     fn standing(&self, place: Place, now: StoreTime) -> Result<Answer<Standing>, StoreError> {
-        self.read(now, |reading| reading.standing(place))
+        let value = self.read(|reading| reading.standing(place))?;
+        Ok(Answer { value, time: now })
     }
 
     fn snapshot(
@@ -238,7 +233,8 @@ impl Store for RedbStore {
         now: StoreTime,
         epochs: &mut dyn FnMut(StoredEpoch),
     ) -> Result<Answer<Option<Snapshot>>, StoreError> {
-        self.read(now, |reading| reading.snapshot(epochs))
+        let value = self.read(|reading| reading.snapshot(epochs))?;
+        Ok(Answer { value, time: now })
     }
 
     fn begin(&self, new: NewHistory) -> Result<Answer<Outcome>, StoreError> {

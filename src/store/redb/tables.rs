@@ -13,32 +13,36 @@ use crate::store::{
 /// The version of these tables. Another one is refused.
 pub(super) const SCHEMA: u32 = 1;
 
-type Meta = TableDefinition<'static, &'static str, &'static [u8]>;
-type Head = TableDefinition<'static, (), (&'static [u8; 16], u64, &'static [u8; 16])>;
-type Keys = TableDefinition<'static, u64, (&'static [u8; 12], u64, &'static [u8])>;
-type Log = TableDefinition<'static, u64, (&'static [u8; 16], u64, &'static [u8])>;
-type Epochs = TableDefinition<'static, &'static [u8; 16], (u64, &'static [u8; 16])>;
-type Sessions = TableDefinition<'static, &'static [u8; 16], RowFields<'static>>;
-type Users = TableDefinition<'static, (&'static [u8; 16], &'static [u8; 16]), ()>;
-
+pub(super) type Bytes16 = &'static [u8; 16];
+/// History, position, event.
+pub(super) type HeadFields = (Bytes16, u64, Bytes16);
+/// Id, time, record.
+pub(super) type KeyFields = (&'static [u8; 12], u64, &'static [u8]);
+/// Id, time, body.
+pub(super) type EventFields = (Bytes16, u64, &'static [u8]);
+/// Position, secret.
+pub(super) type EpochFields = (u64, Bytes16);
 /// User, version, expiry, rotation, body.
-type RowFields<'a> = (&'a [u8; 16], &'a [u8; 16], u64, u64, &'a [u8]);
+pub(super) type RowFields = (Bytes16, Bytes16, u64, u64, &'static [u8]);
+
+type Definition<K, V> = TableDefinition<'static, K, V>;
 
 /// The schema's version, the predecessors, the secrets.
-pub(super) const META: Meta = TableDefinition::new("meta");
+pub(super) const META: Definition<&str, &[u8]> = TableDefinition::new("meta");
 /// History, position and id of the newest event, if there is one.
-pub(super) const HEAD: Head = TableDefinition::new("head");
+pub(super) const HEAD: Definition<(), HeadFields> = TableDefinition::new("head");
 /// Position → key id, time, record.
-pub(super) const KEYS: Keys = TableDefinition::new("keys");
+pub(super) const KEYS: Definition<u64, KeyFields> = TableDefinition::new("keys");
 /// Position → event id, time, body.
-pub(super) const LOG: Log = TableDefinition::new("log");
+pub(super) const LOG: Definition<u64, EventFields> = TableDefinition::new("log");
 /// Tag → position, secret. By tag, so that a scope that is bumped again and again takes one
 /// row; and the order of tags is that of the epoch table.
-pub(super) const EPOCHS: Epochs = TableDefinition::new("epochs");
+pub(super) const EPOCHS: Definition<Bytes16, EpochFields> = TableDefinition::new("epochs");
 /// Row id → the row.
-pub(super) const SESSIONS: Sessions = TableDefinition::new("sessions");
+pub(super) const SESSIONS: Definition<Bytes16, RowFields> = TableDefinition::new("sessions");
 /// User, row id: the rows of each user.
-pub(super) const USERS: Users = TableDefinition::new("sessions_by_user");
+pub(super) const USERS: Definition<(Bytes16, Bytes16), ()> =
+    TableDefinition::new("sessions_by_user");
 
 const SCHEMA_ROW: &str = "schema";
 const PREDECESSORS_ROW: &str = "predecessors";
@@ -97,9 +101,7 @@ pub(super) fn check(transaction: &ReadTransaction) -> Result<()> {
 }
 
 /// The newest event, if a history has begun.
-pub(super) fn head(
-    head: &impl ReadableTable<(), (&'static [u8; 16], u64, &'static [u8; 16])>,
-) -> Result<Option<Place>> {
+pub(super) fn head(head: &impl ReadableTable<(), HeadFields>) -> Result<Option<Place>> {
     Ok(head.get(())?.map(|row| {
         let (history, position, event) = row.value();
         Place {
@@ -148,9 +150,7 @@ pub(super) fn put_secrets(
 }
 
 /// The ring keys in the order of their positions.
-pub(super) fn keys(
-    keys: &impl ReadableTable<u64, (&'static [u8; 12], u64, &'static [u8])>,
-) -> Result<Vec<StoredKey>> {
+pub(super) fn keys(keys: &impl ReadableTable<u64, KeyFields>) -> Result<Vec<StoredKey>> {
     keys.iter()?
         .map(|row| {
             let (position, fields) = row?;
@@ -168,7 +168,7 @@ pub(super) fn keys(
 /// How a place stands to the log that ends at `head`.
 pub(super) fn standing(
     meta: &impl ReadableTable<&'static str, &'static [u8]>,
-    log: &impl ReadableTable<u64, (&'static [u8; 16], u64, &'static [u8])>,
+    log: &impl ReadableTable<u64, EventFields>,
     head: Option<Place>,
     place: Place,
 ) -> Result<Standing> {
@@ -199,7 +199,10 @@ pub(super) fn standing(
     })
 }
 
-pub(super) fn session_row(id: RowId, fields: RowFields<'_>) -> SessionRow {
+pub(super) fn session_row(
+    id: RowId,
+    fields: <RowFields as redb::Value>::SelfType<'_>,
+) -> SessionRow {
     let (user, version, expires_at, rotated_at, body) = fields;
     SessionRow {
         row: NewRow {
@@ -213,7 +216,7 @@ pub(super) fn session_row(id: RowId, fields: RowFields<'_>) -> SessionRow {
     }
 }
 
-pub(super) fn row_fields(row: &SessionRow) -> RowFields<'_> {
+pub(super) fn row_fields(row: &SessionRow) -> <RowFields as redb::Value>::SelfType<'_> {
     (
         &row.row.user,
         row.row.version.as_bytes(),
@@ -225,7 +228,7 @@ pub(super) fn row_fields(row: &SessionRow) -> RowFields<'_> {
 
 /// The ids of a user's rows.
 pub(super) fn rows_of_user(
-    users: &impl ReadableTable<(&'static [u8; 16], &'static [u8; 16]), ()>,
+    users: &impl ReadableTable<(Bytes16, Bytes16), ()>,
     user: [u8; 16],
 ) -> Result<Vec<RowId>> {
     users

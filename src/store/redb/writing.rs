@@ -2,24 +2,25 @@
 
 use redb::{ReadableTable, Table, WriteTransaction};
 
-use super::tables::{self, EPOCHS, HEAD, KEYS, LOG, META, Result, SESSIONS, USERS};
+use super::tables::{
+    self, Bytes16, EPOCHS, EpochFields, EventFields, HEAD, HeadFields, KEYS, KeyFields, LOG, META,
+    Result, RowFields, SESSIONS, USERS,
+};
 use crate::store::{
     Beginning, Commit, Effect, Event, HistoryId, NewEvent, NewHistory, Outcome, Place, Refusal,
     Rewrap, RowId, RowVersion, SessionChange, SessionRow, Standing, StoreTime, rules,
 };
 
-type Fields16 = &'static [u8; 16];
-
 /// The tables, open for changes. Nothing is changed by what is refused.
 pub(super) struct Writing<'t> {
     pub(super) head: Option<Place>,
     pub(super) meta: Table<'t, &'static str, &'static [u8]>,
-    heads: Table<'t, (), (Fields16, u64, Fields16)>,
-    pub(super) keys: Table<'t, u64, (&'static [u8; 12], u64, &'static [u8])>,
-    pub(super) log: Table<'t, u64, (Fields16, u64, &'static [u8])>,
-    pub(super) epochs: Table<'t, Fields16, (u64, Fields16)>,
-    pub(super) sessions: Table<'t, Fields16, (Fields16, Fields16, u64, u64, &'static [u8])>,
-    pub(super) users: Table<'t, (Fields16, Fields16), ()>,
+    heads: Table<'t, (), HeadFields>,
+    pub(super) keys: Table<'t, u64, KeyFields>,
+    pub(super) log: Table<'t, u64, EventFields>,
+    pub(super) epochs: Table<'t, Bytes16, EpochFields>,
+    pub(super) sessions: Table<'t, Bytes16, RowFields>,
+    pub(super) users: Table<'t, (Bytes16, Bytes16), ()>,
     pub(super) has_changed: bool,
     /// What has been appended, and to which place.
     appended: Option<(Place, Vec<Event>)>,
