@@ -53,6 +53,11 @@ pub(crate) fn system_time(seconds: UnixSeconds) -> Option<SystemTime> {
     UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
 }
 
+/// The same, or 1970 if this system cannot say it.
+pub(crate) fn since_epoch(seconds: UnixSeconds) -> SystemTime {
+    system_time(seconds).unwrap_or(UNIX_EPOCH)
+}
+
 /// One reading of the clocks.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Moment {

@@ -147,6 +147,7 @@ impl Grant {
 }
 
 /// A grant whose parts are valid on their own.
+#[derive(Clone)]
 pub(crate) struct CheckedGrant {
     pub(crate) user: String,
     pub(crate) session: Option<SessionId>,

@@ -2,13 +2,14 @@
 
 use crate::{
     StoreError,
-    crypto::{HmacKey, Random, RandomError, Secret},
+    crypto::{HmacKey, Random, RandomError, Secret, hkdf},
     epoch_table::TableKey,
     store::HistoryId,
     wrapping::{WRAPPING_LENGTH, WrappingKeys},
 };
 
 const VERSION: u8 = 1;
+const ROW_KEY_INFO: &[u8] = b"epochkey session rows 1";
 
 /// The secrets of a new history, not wrapped yet.
 pub(crate) struct NewHistorySecrets {
@@ -23,11 +24,9 @@ pub(crate) struct HistorySecrets {
     pub(crate) seal_key: HmacKey,
     pub(crate) table_key: TableKey,
     /// Tags refresh tokens.
-    #[expect(
-        dead_code,
-        reason = "sessions come later; stores must keep it from the start"
-    )]
     pub(crate) refresh_key: HmacKey,
+    /// Gives the keys of session rows. Derived from the refresh key, for another use.
+    pub(crate) row_key: Secret<32>,
 }
 
 /// What the wrapping of a secret is bound to, so that none can stand in another's place.
@@ -106,6 +105,7 @@ impl From<NewHistorySecrets> for HistorySecrets {
             seal_key: HmacKey::new(&secrets.seal_key),
             table_key: TableKey::new(secrets.table_key),
             refresh_key: HmacKey::new(&secrets.refresh_key),
+            row_key: hkdf(b"", secrets.refresh_key.expose(), ROW_KEY_INFO),
         }
     }
 }

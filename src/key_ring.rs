@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     Mark,
     clock::UnixSeconds,
-    crypto::HmacKey,
+    crypto::{HmacKey, Secret},
     epoch_table::{EpochTable, TableKey},
     history_secrets::HistorySecrets,
     ring_key::RingKey,
@@ -114,6 +114,16 @@ impl KeyRing {
 
     pub(crate) fn seal_key(&self) -> &HmacKey {
         &self.secrets.seal_key
+    }
+
+    /// Tags refresh tokens.
+    pub(crate) fn refresh_key(&self) -> &HmacKey {
+        &self.secrets.refresh_key
+    }
+
+    /// Gives the keys of session rows.
+    pub(crate) fn row_key(&self) -> &Secret<32> {
+        &self.secrets.row_key
     }
 
     pub(crate) fn table_key(&self) -> &TableKey {

@@ -126,6 +126,7 @@ mod ring_key;
 mod scope;
 mod seal;
 mod session_id;
+mod sessions;
 mod stats;
 pub mod store;
 #[cfg(feature = "testing")]
@@ -141,8 +142,8 @@ pub use self::{
     crypto::RandomError,
     epoch::{Epoch, EpochError},
     error::{
-        BuildError, BumpError, ClaimsError, IssueError, MasterSecretError, RotateError, StoreError,
-        SwapError, VerifyError,
+        BuildError, BumpError, ClaimsError, IssueError, MasterSecretError, RefreshError,
+        RotateError, SessionError, StartError, StoreError, SwapError, VerifyError,
     },
     grant::Grant,
     id::IdError,
@@ -150,9 +151,10 @@ pub use self::{
     master_secret::MasterSecret,
     observer::Observer,
     op::Op,
-    policy::Policy,
+    policy::{Policy, WhenFull},
     scope::{Scope, ScopeKind},
     session_id::SessionId,
+    sessions::{RefreshToken, Session, Sessions, TokenPair},
     stats::{Refused, Stats},
     store::{MemoryStore, Store},
     token::Token,

@@ -73,9 +73,15 @@ pub trait Observer: Send + Sync + 'static {
     fn recovered(&self) {}
 
     /// A refresh token was used again after its successor had been: it was stolen, or the
-    /// store lost its tail. The session is ended; warn its user. (For sessions, which are
-    /// to come.)
+    /// store lost its tail. The session is ended; warn its user.
     fn reused(&self, user: &str, session: &SessionId) {
+        let _ = (user, session);
+    }
+
+    /// A refresh token was shown again within the grace window, and got the same successor. A
+    /// lost response, or two tabs at once; many of them for one session are the only sign of a
+    /// thief in step with the owner.
+    fn replayed(&self, user: &str, session: &SessionId) {
         let _ = (user, session);
     }
 }
@@ -115,6 +121,10 @@ impl<O: Observer + ?Sized> Observer for std::sync::Arc<O> {
 
     fn reused(&self, user: &str, session: &SessionId) {
         (**self).reused(user, session);
+    }
+
+    fn replayed(&self, user: &str, session: &SessionId) {
+        (**self).replayed(user, session);
     }
 }
 

@@ -11,6 +11,7 @@ use crate::{
     id::check_id,
     observer::NoObserver,
     replica::{Replica, Source},
+    sessions::Replays,
     store::{Reach, ReplicaId},
     token::Opening,
     wrapping::WrappingKeys,
@@ -145,6 +146,7 @@ impl AuthorityBuilder {
             policy,
             counters: Counters::new(),
             replica: Arc::new(Replica::open(source, self.observer)?),
+            replays: Replays::default(),
             changing_keys: Arc::default(),
             tidied: Mutex::new(Tidied::default()),
         });

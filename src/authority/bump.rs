@@ -1,9 +1,15 @@
 //! A bump: what revokes the tokens of a scope.
 
-use super::Authority;
+use super::{Authority, Inner};
 use crate::{
-    BumpError, Epoch, Op, Scope, crypto::random_array, epoch_log::Change, id::check_id,
-    key_ring::KeyRing, replica::Changes,
+    BumpError, Epoch, Op, RandomError, Scope, ScopeKind,
+    crypto::random_array,
+    epoch_log::Change,
+    id::check_id,
+    key_ring::KeyRing,
+    replica::Changes,
+    sessions::session_row,
+    store::{RowId, SessionChange},
 };
 
 impl Authority {
@@ -63,25 +69,53 @@ impl Authority {
 
     fn bumps(&self, scopes: &[Scope]) -> Result<Changes, BumpError> {
         let ring = self.inner.replica.ring_to_keep();
-        let changes: Result<_, _> = scopes
-            .iter()
-            .map(|scope| self.bump_of(&ring, scope))
-            .collect();
+        let mut changes = Vec::with_capacity(scopes.len());
+        for scope in scopes {
+            if let Err(source) = check_id(scope.id()) {
+                let scope = scope.clone();
+                return Err(BumpError::InvalidScope { scope, source });
+            }
+            changes.push(self.inner.bump_of(&ring, scope.kind(), scope.id())?);
+        }
+        let ended = scopes.iter().filter_map(|scope| rows_ended(&ring, scope));
         Ok(Changes {
-            changes: changes?,
+            changes,
+            sessions: ended.collect(),
             ring,
             newest_key: None,
         })
     }
+}
 
-    fn bump_of(&self, ring: &KeyRing, scope: &Scope) -> Result<Change, BumpError> {
-        if let Err(source) = check_id(scope.id()) {
-            let scope = scope.clone();
-            return Err(BumpError::InvalidScope { scope, source });
-        }
+impl Inner {
+    fn bump_of(&self, ring: &KeyRing, kind: ScopeKind, id: &str) -> Result<Change, RandomError> {
         Ok(Change::Bump {
-            tag: ring.table_key().tag(scope.kind(), scope.id()),
-            secret: random_array(&*self.inner.replica.source().random)?,
+            tag: ring.table_key().tag(kind, id),
+            secret: random_array(&*self.replica.source().random)?,
         })
+    }
+
+    pub(crate) fn bump_of_session(
+        &self,
+        ring: &KeyRing,
+        row: RowId,
+    ) -> Result<Change, RandomError> {
+        self.bump_of(ring, ScopeKind::Session, &row.to_string())
+    }
+}
+
+/// The session rows that end with a bump, in its commit: whatever state they are in.
+fn rows_ended(ring: &KeyRing, scope: &Scope) -> Option<SessionChange> {
+    match scope.kind() {
+        ScopeKind::User => Some(SessionChange::EndOfUser {
+            user: ring.table_key().tag(ScopeKind::User, scope.id()).to_bytes(),
+            except: None,
+        }),
+        // An id that was not made here has no row.
+        ScopeKind::Session => session_row(scope.id()).map(|row| SessionChange::End {
+            row,
+            expected: None,
+        }),
+        ScopeKind::Group => None,
     }
 }

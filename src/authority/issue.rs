@@ -13,6 +13,7 @@ use crate::{
     key_ring::KeyRing,
     ring_key::RingKey,
     seal::Seal,
+    store::StoreTime,
     token::{Payload, base64url},
 };
 
@@ -34,6 +35,24 @@ impl Authority {
 }
 
 impl Inner {
+    /// A token of a session, which it does not outlive.
+    pub(crate) fn issue_within(
+        &self,
+        grant: &CheckedGrant,
+        session_ends: StoreTime,
+    ) -> Result<Token, IssueError> {
+        let now = self.replica.now().seconds;
+        let remaining = (session_ends.as_unix_millis() / 1000).saturating_sub(now);
+        let mut grant = grant.clone();
+        let lifetime = grant
+            .lifetime
+            .unwrap_or(Duration::from_secs(self.policy.token_lifetime));
+        grant.lifetime = Some(lifetime.min(Duration::from_secs(remaining)));
+        let token = self.issue(&grant)?;
+        self.counters.issued();
+        Ok(token)
+    }
+
     fn issue(&self, grant: &CheckedGrant) -> Result<Token, IssueError> {
         let now = self.replica.now();
         if !now.is_fresh {
@@ -113,7 +132,7 @@ impl Inner {
 
     /// `auth_time`: never after `iat`, whatever the clocks say, and recent enough for
     /// the policy.
-    fn authenticated_at(
+    pub(crate) fn authenticated_at(
         &self,
         authenticated: Authenticated,
         now: UnixSeconds,

@@ -40,6 +40,7 @@ impl Authority {
                     ring,
                     newest_key,
                     changes: vec![Change::Introduce(key)],
+                    sessions: Vec::new(),
                 };
                 self.commit(changes, |first, _| first)
             }
@@ -63,6 +64,7 @@ impl Authority {
                     ring: self.inner.replica.ring_to_keep(),
                     newest_key: None,
                     changes: vec![Change::Swap(key)],
+                    sessions: Vec::new(),
                 };
                 self.commit(changes, |first, _| first)
             }

@@ -93,6 +93,7 @@ impl Inner {
             ring,
             newest_key,
             changes,
+            sessions: Vec::new(),
         };
         *self.changing_keys.lock() = true;
         // Without the replica: whoever drops the authority now may open its store again.

@@ -24,6 +24,7 @@ use crate::{
     counters::Counters,
     policy::CheckedPolicy,
     replica::{Changes, Replica},
+    sessions::Replays,
     token::Opening,
 };
 
@@ -58,17 +59,18 @@ use crate::{
 /// in force.
 #[derive(Clone)]
 pub struct Authority {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
     running: Arc<Running>,
 }
 
-struct Inner {
+pub(crate) struct Inner {
     issuer: String,
     audience: String,
     opening: Opening,
-    policy: Arc<CheckedPolicy>,
+    pub(crate) policy: Arc<CheckedPolicy>,
     counters: Counters,
-    replica: Arc<Replica>,
+    pub(crate) replica: Arc<Replica>,
+    pub(crate) replays: Replays,
     /// Whether a change of the ring that the clock demanded is on its way.
     changing_keys: Arc<Mutex<bool>>,
     tidied: Mutex<Tidied>,
@@ -136,7 +138,7 @@ impl Authority {
 
     /// An operation, and what finishes it. The thread that it needs runs until then, though
     /// everybody drops the authority.
-    fn operation<T, E>(&self) -> (Op<T, E>, impl FnOnce(Result<T, E>) + Send + use<T, E>)
+    pub(crate) fn operation<T, E>(&self) -> (Op<T, E>, impl FnOnce(Result<T, E>) + Send + use<T, E>)
     where
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
@@ -296,6 +298,7 @@ mod tests {
             changes: vec![Change::Swap(
                 key.seal(&source.wrapping, &SystemRandom).unwrap(),
             )],
+            sessions: Vec::new(),
         };
         authority
             .commit::<_, SwapError>(changes, |first, _| first)

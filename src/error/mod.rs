@@ -7,6 +7,7 @@ mod issue;
 mod master_secret;
 #[cfg(feature = "redb")]
 mod redb_open;
+mod session;
 mod store;
 mod verify;
 
@@ -20,6 +21,7 @@ pub use self::{
     claims::ClaimsError,
     issue::IssueError,
     master_secret::MasterSecretError,
+    session::{RefreshError, SessionError, StartError},
     store::StoreError,
     verify::VerifyError,
 };

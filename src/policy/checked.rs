@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Policy;
+use super::{Policy, WhenFull};
 use crate::{BuildError, id::check_id};
 
 /// The shortest limit that leaves room for a session's token whatever the ids.
@@ -11,6 +11,8 @@ const LEAST_MAX_TOKEN_LENGTH: usize = 2 * 1024;
 const GREATEST_MAX_TOKEN_LENGTH: usize = 65_535;
 /// Every verify looks through the live ring keys.
 const MOST_SCHEDULED_KEYS: u64 = 16;
+/// The longest grace window, in seconds.
+const GREATEST_GRACE: u64 = 300;
 /// Keeps every sum of times far away from overflow.
 const GREATEST_DURATION: Duration = Duration::from_secs(u32::MAX as u64);
 
@@ -27,6 +29,11 @@ pub(crate) struct CheckedPolicy {
     pub(crate) max_staleness: u64,
     pub(crate) rotate_every: Option<u64>,
     pub(crate) announce_for: u64,
+    pub(crate) session_idle_lifetime: u64,
+    pub(crate) session_lifetime: u64,
+    pub(crate) refresh_grace: u64,
+    pub(crate) max_sessions: usize,
+    pub(crate) when_full: WhenFull,
 }
 
 impl Policy {
@@ -57,8 +64,17 @@ impl Policy {
                 Some(time) => whole_seconds("announce_for", time)?,
                 None => max_staleness + 2 * max_clock_skew,
             },
+            session_idle_lifetime: whole_seconds(
+                "session_idle_lifetime",
+                self.session_idle_lifetime,
+            )?,
+            session_lifetime: whole_seconds("session_lifetime", self.session_lifetime)?,
+            refresh_grace: whole_seconds("refresh_grace", self.refresh_grace)?,
+            max_sessions: self.max_sessions,
+            when_full: self.when_full,
         };
         checked.check_tokens()?;
+        checked.check_sessions()?;
         checked.check_replicas()?;
         Ok(checked)
     }
@@ -98,6 +114,32 @@ impl CheckedPolicy {
                 "max_token_length",
                 "is not between 2,048 and 65,535 bytes; 8,192 is the default",
             ));
+        }
+        Ok(())
+    }
+}
+
+impl CheckedPolicy {
+    fn check_sessions(&self) -> Result<(), BuildError> {
+        for (setting, lifetime) in [
+            ("session_idle_lifetime", self.session_idle_lifetime),
+            ("session_lifetime", self.session_lifetime),
+        ] {
+            if lifetime == 0 {
+                return Err(invalid(
+                    setting,
+                    "is zero; let sessions live at least a second",
+                ));
+            }
+        }
+        if self.refresh_grace > GREATEST_GRACE {
+            return Err(invalid(
+                "refresh_grace",
+                "is longer than five minutes, in which a thief would not be noticed; lower it",
+            ));
+        }
+        if self.max_sessions == 0 {
+            return Err(invalid("max_sessions", "is zero; allow at least one"));
         }
         Ok(())
     }

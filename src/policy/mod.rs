@@ -10,6 +10,10 @@ const DEFAULT_TOKEN_LIFETIME: Duration = Duration::from_secs(900);
 const DEFAULT_MAX_CLOCK_SKEW: Duration = Duration::from_secs(2);
 const DEFAULT_MAX_STALENESS: Duration = Duration::from_secs(10);
 const DEFAULT_ROTATE_EVERY: Duration = Duration::from_secs(24 * 3600);
+const DEFAULT_SESSION_IDLE_LIFETIME: Duration = Duration::from_secs(14 * 24 * 3600);
+const DEFAULT_SESSION_LIFETIME: Duration = Duration::from_secs(90 * 24 * 3600);
+const DEFAULT_REFRESH_GRACE: Duration = Duration::from_secs(10);
+const DEFAULT_MAX_SESSIONS: usize = 100;
 const DEFAULT_MAX_TOKEN_LENGTH: usize = 8 * 1024;
 
 /// What an authority allows. All durations are whole seconds.
@@ -41,6 +45,21 @@ pub struct Policy {
     max_staleness: Duration,
     rotate_every: Option<Duration>,
     announce_for: Option<Duration>,
+    session_idle_lifetime: Duration,
+    session_lifetime: Duration,
+    refresh_grace: Duration,
+    max_sessions: usize,
+    when_full: WhenFull,
+}
+
+/// What becomes of a log-in when the user has as many sessions as there may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WhenFull {
+    /// The oldest session ends.
+    EndOldest,
+    /// It is refused, as [`TooManySessions`](crate::StartError::TooManySessions).
+    Refuse,
 }
 
 impl Default for Policy {
@@ -56,6 +75,11 @@ impl Default for Policy {
             max_staleness: DEFAULT_MAX_STALENESS,
             rotate_every: Some(DEFAULT_ROTATE_EVERY),
             announce_for: None,
+            session_idle_lifetime: DEFAULT_SESSION_IDLE_LIFETIME,
+            session_lifetime: DEFAULT_SESSION_LIFETIME,
+            refresh_grace: DEFAULT_REFRESH_GRACE,
+            max_sessions: DEFAULT_MAX_SESSIONS,
+            when_full: WhenFull::EndOldest,
         }
     }
 }
@@ -159,6 +183,38 @@ impl Policy {
     /// [`max_clock_skew`](Self::max_clock_skew).
     pub fn announce_for(mut self, time: Duration) -> Self {
         self.announce_for = Some(time);
+        self
+    }
+}
+
+/// [Sessions](crate::Authority::sessions).
+impl Policy {
+    /// How long a session lives without being refreshed. 14 days by default. Its
+    /// access tokens live no longer.
+    pub fn session_idle_lifetime(mut self, lifetime: Duration) -> Self {
+        self.session_idle_lifetime = lifetime;
+        self
+    }
+
+    /// How long a session lives at most, however often it is refreshed. 90 days by default.
+    pub fn session_lifetime(mut self, lifetime: Duration) -> Self {
+        self.session_lifetime = lifetime;
+        self
+    }
+
+    /// How long after a refresh the token before gives the same successor again: for responses
+    /// that were lost, and tabs that refresh at once. Afterwards it counts as stolen. 10
+    /// seconds by default; at most five minutes.
+    pub fn refresh_grace(mut self, window: Duration) -> Self {
+        self.refresh_grace = window;
+        self
+    }
+
+    /// How many sessions a user may have, and what becomes of a log-in beyond. 100 by default,
+    /// and the oldest ends; at least 1.
+    pub fn max_sessions(mut self, sessions: usize, when_full: WhenFull) -> Self {
+        self.max_sessions = sessions;
+        self.when_full = when_full;
         self
     }
 }

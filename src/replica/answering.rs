@@ -7,7 +7,7 @@ thread_local! {
 }
 
 /// Does something as part of the store's answer.
-pub(super) fn answering(act: impl FnOnce()) {
+pub(crate) fn answering(act: impl FnOnce()) {
     struct Before(bool);
     impl Drop for Before {
         fn drop(&mut self) {

@@ -8,7 +8,7 @@ use crate::{
     crypto::RandomError,
     epoch_log::Change,
     key_ring::KeyRing,
-    store::{Commit, EventId, KeyId, NewEvent, Outcome, Place, Refusal},
+    store::{Commit, EventId, KeyId, NewEvent, Outcome, Place, Refusal, SessionChange},
 };
 
 /// Changes of one commit.
@@ -18,11 +18,28 @@ pub(crate) struct Changes {
     /// The commit is refused if another key is the newest.
     pub(crate) newest_key: Option<KeyId>,
     pub(crate) changes: Vec<Change>,
+    pub(crate) sessions: Vec<SessionChange>,
 }
 
 impl Replica {
+    /// Commits changes, of which there must be some, and tells `finish` also when there are
+    /// no random bytes for the ids.
+    pub(crate) fn change<F>(self: &Arc<Self>, changes: Changes, finish: F)
+    where
+        F: FnOnce(Result<Vec<Epoch>, StoreError>) + Send + 'static,
+    {
+        match self.events(changes.changes) {
+            Ok(events) => {
+                let (ring, sessions) = (changes.ring, changes.sessions);
+                self.commit_events(&ring, changes.newest_key, events, sessions, finish);
+            }
+            Err(error) => finish(Err(error.into())),
+        }
+    }
+
     /// Commits changes, of which there must be some. `finish` is called when they are in
-    /// force here, with their epochs in order, or when they failed.
+    /// force here, with their epochs in order, or when they failed. Changes of session rows
+    /// alone have no epochs; they finish when everything before them is in force here.
     ///
     /// # Errors
     ///
@@ -35,27 +52,43 @@ impl Replica {
     where
         F: FnOnce(Result<Vec<Epoch>, StoreError>) + Send + 'static,
     {
+        let events = self.events(changes.changes)?;
+        let (ring, sessions) = (changes.ring, changes.sessions);
+        self.commit_events(&ring, changes.newest_key, events, sessions, finish);
+        Ok(())
+    }
+
+    fn events(&self, changes: Vec<Change>) -> Result<Vec<NewEvent>, RandomError> {
         let random = &*self.source.random;
-        let events: Result<Vec<NewEvent>, _> = changes
-            .changes
-            .into_iter()
-            .map(|change| Ok(change.into_event(EventId::draw(random)?)))
-            .collect();
+        let event = |change: Change| Ok(change.into_event(EventId::draw(random)?));
+        changes.into_iter().map(event).collect()
+    }
+
+    fn commit_events<F>(
+        self: &Arc<Self>,
+        ring: &KeyRing,
+        newest_key: Option<KeyId>,
+        events: Vec<NewEvent>,
+        sessions: Vec<SessionChange>,
+        finish: F,
+    ) where
+        F: FnOnce(Result<Vec<Epoch>, StoreError>) + Send + 'static,
+    {
         let known = self.applied();
-        if known.history != changes.ring.history() {
+        if known.history != ring.history() {
             finish(Err(StoreError::refused(Refusal::Place)));
-            return Ok(());
+            return;
         }
         let commit = Commit {
             known,
-            newest_key: changes.newest_key,
-            events: events?,
-            sessions: Vec::new(),
+            newest_key,
+            events,
+            sessions,
             now: self.source.time.sending().store_time(),
         };
         let Some(last) = commit.last_event() else {
-            finish(Ok(Vec::new()));
-            return Ok(());
+            self.send_rows(commit, finish);
+            return;
         };
         let ids: Vec<_> = commit.events.iter().map(|event| event.id).collect();
         // Before the commit is sent: its event may be applied here before its answer comes.
@@ -64,7 +97,31 @@ impl Replica {
             Box::new(move |applied| finish(applied.map(|last| epochs_up_to(last, &ids)))),
         );
         self.send(commit, last);
-        Ok(())
+    }
+
+    /// A commit of session rows alone takes no position.
+    fn send_rows<F>(self: &Arc<Self>, commit: Commit, finish: F)
+    where
+        F: FnOnce(Result<Vec<Epoch>, StoreError>) + Send + 'static,
+    {
+        let replica = Arc::clone(self);
+        self.source.store.commit(
+            commit,
+            Box::new(move |answer| {
+                let done = match answer.map(|answer| answer.value) {
+                    Ok(Outcome::Done { head }) if head != replica.applied() => {
+                        replica.wait_for(Epoch(head), |head| finish(head.map(|_| Vec::new())));
+                        return;
+                    }
+                    Ok(Outcome::Done { .. }) => Ok(Vec::new()),
+                    Ok(Outcome::Refused(refusal)) => Err(StoreError::refused(refusal)),
+                    Err(error) => Err(error),
+                };
+                // It holds the store.
+                drop(replica);
+                answering(|| finish(done));
+            }),
+        );
     }
 
     fn send(self: &Arc<Self>, commit: Commit, last: EventId) {

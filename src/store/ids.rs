@@ -80,7 +80,7 @@ macro_rules! drawn {
     };
 }
 
-drawn!(HistoryId, EventId, KeyId, ReplicaId);
+drawn!(HistoryId, EventId, KeyId, ReplicaId, RowId, RowVersion);
 
 /// A moment by the store's clock, in whole milliseconds since 1970-01-01T00:00:00Z.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -106,6 +106,10 @@ impl StoreTime {
     pub(crate) fn saturating_add(self, duration: Duration) -> Self {
         let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         Self(self.0.saturating_add(millis))
+    }
+
+    pub(crate) fn saturating_add_secs(self, seconds: u64) -> Self {
+        self.saturating_add(Duration::from_secs(seconds))
     }
 
     pub(crate) fn saturating_sub(self, duration: Duration) -> Self {

@@ -44,6 +44,11 @@ impl ApplicationClaims {
         }
     }
 
+    /// What [`tail`](Self::tail) gave.
+    pub(crate) fn of_tail(tail: String) -> Option<Self> {
+        check_members(tail.as_bytes()).map(|()| Self(tail))
+    }
+
     pub(crate) fn tail(&self) -> &str {
         &self.0
     }

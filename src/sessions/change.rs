@@ -1,0 +1,198 @@
+//! Changes of sessions that no token asks for.
+
+use std::sync::Arc;
+
+use super::{
+    record::Clear,
+    refresh_token::session_row,
+    rows::{Kept, View},
+};
+use crate::{
+    Authority, IssueError, Mark, Op, SessionError, SessionId, Token,
+    authority::Inner,
+    grant::Authenticated,
+    replica::Changes,
+    store::{Refusal, RowId, RowVersion, Rows, SessionChange},
+};
+
+/// How often a row or its neighbours may change between a read and the commit that follows.
+const MOST_TURNS: u32 = 64;
+
+/// What all of them begin with.
+struct Asked<T> {
+    inner: Arc<Inner>,
+    view: View,
+    mark: Mark,
+    id: RowId,
+    turns: u32,
+    finish: Finish<T>,
+}
+
+type Finish<T> = Box<dyn FnOnce(Result<T, SessionError>) + Send>;
+
+impl<T: Send + 'static> Asked<T> {
+    fn new(
+        authority: &Authority,
+        session: &SessionId,
+    ) -> Result<(Op<T, SessionError>, Self), SessionError> {
+        let id = session_row(session.as_str()).ok_or(SessionError::Ended)?;
+        let view = View::of(&authority.inner).ok_or(SessionError::StaleEpochs)?;
+        let (op, finish) = authority.operation();
+        let asked = Self {
+            inner: Arc::clone(&authority.inner),
+            mark: view.ring.mark(),
+            view,
+            id,
+            turns: 0,
+            finish: Box::new(finish),
+        };
+        Ok((op, asked))
+    }
+
+    /// Without the rest, which holds the store: whoever has the result may open it again.
+    fn into_finish(self) -> Finish<T> {
+        self.finish
+    }
+
+    /// Finds the session, and goes on with it.
+    fn find(self, then: impl FnOnce(Self, Kept) + Send + 'static) {
+        let (inner, view) = (Arc::clone(&self.inner), self.view.clone());
+        view.ask(&inner, Rows::One(self.id), move |answer| match answer {
+            Ok((rows, now)) => match rows.into_iter().find(|kept| !kept.has_expired(now)) {
+                Some(kept) => then(self, kept),
+                None => self.into_finish()(Err(SessionError::Ended)),
+            },
+            Err(error) => self.into_finish()(Err(error.into())),
+        });
+    }
+
+    /// Begins again after a condition did not hold.
+    fn turn(mut self, again: impl FnOnce(Self)) {
+        self.turns += 1;
+        match self.turns < MOST_TURNS {
+            true => again(self),
+            false => self.into_finish()(Err(SessionError::TryAgain)),
+        }
+    }
+}
+
+pub(super) fn end_others(authority: &Authority, session: &SessionId) -> Op<(), SessionError> {
+    match Asked::new(authority, session) {
+        Ok((op, asked)) => {
+            asked.end_others();
+            op
+        }
+        Err(error) => Op::finished(Err(error)),
+    }
+}
+
+pub(super) fn reauthenticated(
+    authority: &Authority,
+    session: &SessionId,
+) -> Op<Token, SessionError> {
+    match Asked::new(authority, session) {
+        Ok((op, asked)) => {
+            asked.find(Asked::authenticate);
+            op
+        }
+        Err(error) => Op::finished(Err(error)),
+    }
+}
+
+impl Asked<()> {
+    fn end_others(self) {
+        self.find(|asked, kept| {
+            let user = kept.row.row.user;
+            let (inner, view) = (Arc::clone(&asked.inner), asked.view.clone());
+            view.ask(&inner, Rows::OfUser(user), move |answer| match answer {
+                Ok((rows, _)) => asked.end_all_of(user, &rows),
+                Err(error) => asked.into_finish()(Err(error.into())),
+            });
+        });
+    }
+
+    fn end_all_of(self, user: [u8; 16], rows: &[Kept]) {
+        let others = rows.iter().filter(|kept| kept.id() != self.id);
+        let bumps: Result<Vec<_>, _> = others
+            .map(|kept| self.inner.bump_of_session(&self.view.ring, kept.id()))
+            .collect();
+        let bumps = match bumps {
+            Ok(bumps) if bumps.is_empty() => return self.into_finish()(Ok(())),
+            Ok(bumps) => bumps,
+            Err(error) => return self.into_finish()(Err(error.into())),
+        };
+        let known = rows.iter().map(Kept::id).collect();
+        let except = Some(self.id);
+        let changes = Changes {
+            ring: Arc::clone(&self.view.ring),
+            newest_key: None,
+            changes: bumps,
+            // One that began in between would lose its row and keep its tokens.
+            sessions: vec![
+                SessionChange::NoOthers { user, rows: known },
+                SessionChange::EndOfUser { user, except },
+            ],
+        };
+        let replica = Arc::clone(&self.inner.replica);
+        replica.change(changes, move |done| match done {
+            Ok(_) => self.into_finish()(Ok(())),
+            Err(error) if error.refusal() == Some(Refusal::Session) => self.turn(Self::end_others),
+            Err(error) => self.into_finish()(Err(error.into())),
+        });
+    }
+}
+
+impl Asked<Token> {
+    fn authenticate(self, kept: Kept) {
+        let now = self.inner.replica.now().seconds;
+        let mut record = kept.record.clone();
+        record.authenticated_at = now;
+        let random = &*self.inner.replica.source().random;
+        let row = RowVersion::draw(random).and_then(|version| {
+            let clear = Clear {
+                id: kept.id(),
+                user: kept.row.row.user,
+                version,
+                expires_at: kept.row.row.expires_at,
+            };
+            record
+                .clone()
+                .into_row(clear, self.view.ring.row_key(), random)
+        });
+        let row = match row {
+            Ok(row) => row,
+            Err(error) => return self.into_finish()(Err(error.into())),
+        };
+        let changes = Changes {
+            ring: Arc::clone(&self.view.ring),
+            newest_key: None,
+            changes: Vec::new(),
+            sessions: vec![SessionChange::Replace {
+                row,
+                expected: kept.row.row.version,
+                rotates: false,
+            }],
+        };
+        let mut grant = record.grant();
+        grant.session = Some(kept.show().id().clone());
+        grant.authenticated = Authenticated::At(crate::clock::since_epoch(now));
+        grant.mark = Some(self.mark);
+        let replica = Arc::clone(&self.inner.replica);
+        replica.change(changes, move |done| match done {
+            Ok(_) => {
+                let token = self.inner.issue_within(&grant, kept.row.row.expires_at);
+                self.into_finish()(token.map_err(|error| match error {
+                    IssueError::BumpedSinceMark { .. } | IssueError::OutdatedMark => {
+                        SessionError::TryAgain
+                    }
+                    IssueError::StaleEpochs => SessionError::StaleEpochs,
+                    error => SessionError::Issue(error),
+                }));
+            }
+            Err(error) if error.refusal() == Some(Refusal::Session) => {
+                self.turn(|asked| asked.find(Asked::authenticate));
+            }
+            Err(error) => self.into_finish()(Err(error.into())),
+        });
+    }
+}
