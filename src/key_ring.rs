@@ -233,7 +233,7 @@ pub(crate) mod tests {
         let bare = text
             .replace("HmacKey(redacted)", "")
             .replace("Secret(redacted)", "");
-        assert_eq!(text.matches("redacted").count(), 4, "{text}");
+        assert_eq!(text.matches("redacted").count(), 5, "{text}");
         assert!(
             !bare.to_lowercase().contains("secret(") && !bare.contains("seal_key: ["),
             "{text}"

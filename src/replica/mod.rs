@@ -19,7 +19,11 @@ use std::{collections::HashSet, sync::Arc};
 use arc_swap::{ArcSwap, Guard};
 use parking_lot::Mutex;
 
-pub(crate) use self::{answering::{answering, is_answering}, commit::Changes, source::Source};
+pub(crate) use self::{
+    answering::{answering, is_answering},
+    commit::Changes,
+    source::Source,
+};
 use self::{freshness::Freshness, pending::Pending, settle::Job};
 use crate::{
     Observer, StoreError,

@@ -49,6 +49,8 @@ impl Random for KnownRandom {
 pub struct ExposedSecrets {
     /// The seal key.
     pub seal_key: [u8; 32],
+    /// The refresh key.
+    pub refresh_key: [u8; 32],
     /// The live ring keys, oldest first.
     pub ring_keys: Vec<ExposedKey>,
 }
@@ -98,6 +100,7 @@ pub fn expose_secrets(authority: &Authority) -> ExposedSecrets {
     });
     ExposedSecrets {
         seal_key: ring.seal_key().expose(),
+        refresh_key: ring.refresh_key().expose(),
         ring_keys: ring_keys.collect(),
     }
 }

@@ -12,11 +12,13 @@ use std::{
     process::{Command, Stdio},
 };
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use epochkey::{
     Authority, Grant, MemoryStore, Scope, ScopeKind, SessionId, Token, VerifyError,
     testing::{ManualClock, expose_epoch, expose_secrets, known_secrets},
 };
 use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
+use ring::hmac;
 use serde_json::{Value, json};
 
 const NOW: u64 = 1_700_000_000;
@@ -34,6 +36,32 @@ fn known_authority() -> Authority {
         .clock(ManualClock::at_unix_seconds(NOW))
         .open(MemoryStore::new())
         .unwrap()
+}
+
+/// Section 6 of the specification, word by word.
+fn refresh_token(key: &[u8; 32], session: [u8; 16], counter: u64) -> String {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, key);
+    let message = [&session[..], &counter.to_be_bytes()].concat();
+    let tag = hmac::sign(&key, &message);
+    let session = URL_SAFE_NO_PAD.encode(session);
+    let tag = URL_SAFE_NO_PAD.encode(tag);
+    format!("ekr1.{session}.{counter}.{tag}")
+}
+
+/// What the crate makes is what the specification says, for a session of its own.
+#[test]
+fn refresh_tokens_are_as_specified() {
+    let authority = known_authority();
+    let key = expose_secrets(&authority).refresh_key;
+    let sessions = authority.sessions();
+    let mut pair = sessions.start(Grant::user("u-42"), "").wait().unwrap();
+    for counter in 0..12 {
+        let mut id = [0; 16];
+        let sid = pair.session.id().as_str();
+        assert_eq!(URL_SAFE_NO_PAD.decode_slice(sid, &mut id), Ok(16));
+        assert_eq!(pair.refresh.as_str(), refresh_token(&key, id, counter));
+        pair = sessions.refresh(&pair.refresh).wait().unwrap();
+    }
 }
 
 #[test]
@@ -63,6 +91,11 @@ fn the_vector_in_the_specification_is_what_the_crate_makes() {
         ("ring key", hex(&key.secret)),
         ("introduction nonce", hex(&key.introduction_nonce)),
         ("seal key", hex(&secrets.seal_key)),
+        ("refresh key", hex(&secrets.refresh_key)),
+        (
+            "refresh token",
+            refresh_token(&secrets.refresh_key, [1; 16], 7),
+        ),
         ("epoch secret", hex(&epoch_secret)),
         ("token before", before.into_string()),
         ("token after", after.into_string()),

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use super::rows::SessionRows;
 use crate::store::{
     Beginning, Commit, Effect, Event, Heartbeat, HistoryId, NewEvent, NewHistory, News, Outcome,
     Place, Receipt, Refusal, ReplicaId, Rewrap, RowId, Rows, SessionChange, SessionQuery,
@@ -29,7 +30,7 @@ struct State {
     tidied_up_to: u64,
     /// The newest events; never empty, for it contains the head.
     log: VecDeque<Event>,
-    sessions: HashMap<RowId, SessionRow>,
+    sessions: SessionRows,
 }
 
 impl Kept {
@@ -115,7 +116,7 @@ impl Kept {
         }
         let head = self.head();
         let position = rules::first_position(&new.beginning, head);
-        let (mut before, mut sessions) = (Vec::new(), HashMap::new());
+        let (mut before, mut sessions) = (Vec::new(), SessionRows::default());
         if let Some(old) = self.state.take() {
             before = old.predecessors;
             if new.keeps_sessions {
@@ -178,11 +179,8 @@ impl Kept {
     pub(crate) fn sessions(&mut self, query: &SessionQuery) -> Option<Vec<SessionRow>> {
         let rows = &self.state_since(query.known)?.sessions;
         Some(match query.rows {
-            Rows::One(id) => rows.get(&id).cloned().into_iter().collect(),
-            Rows::OfUser(user) => {
-                let of_user = rows.values().filter(|kept| kept.row.user == user);
-                of_user.cloned().collect()
-            }
+            Rows::One(id) => rows.get(id).cloned().into_iter().collect(),
+            Rows::OfUser(user) => rows.of_user(user).cloned().collect(),
         })
     }
 
@@ -219,7 +217,7 @@ impl Kept {
         }
         state
             .sessions
-            .retain(|_, kept| kept.row.expires_at >= tidy.sessions_before);
+            .remove_if(|kept| kept.row.expires_at < tidy.sessions_before);
         let head = state.head;
         self.receipts
             .retain(|_, receipt| receipt.received_at >= tidy.receipts_before);
@@ -271,14 +269,14 @@ impl State {
     }
 
     fn check_session(&self, change: &SessionChange) -> Result<(), Refusal> {
-        let version = |id| self.sessions.get(id).map(|kept| kept.row.version);
+        let version = |id: &RowId| self.sessions.get(*id).map(|kept| kept.row.version);
         let holds = match change {
             SessionChange::Start(row) => version(&row.id).is_none(),
             SessionChange::Replace { row, expected, .. } => version(&row.id) == Some(*expected),
             SessionChange::End { row, expected } => expected.is_none() || version(row) == *expected,
             SessionChange::EndOfUser { .. } => true,
             SessionChange::NoOthers { user, rows } => {
-                let mut of_user = self.sessions.values().filter(|kept| kept.row.user == *user);
+                let mut of_user = self.sessions.of_user(*user);
                 of_user.all(|kept| rows.contains(&kept.row.id))
             }
         };
@@ -318,19 +316,23 @@ impl State {
         match change {
             SessionChange::Start(row) => {
                 let rotated_at = now;
-                self.sessions.insert(row.id, SessionRow { row, rotated_at });
+                self.sessions.put(SessionRow { row, rotated_at });
             }
             SessionChange::Replace { row, rotates, .. } => {
-                let before = self.sessions.get(&row.id).map(|kept| kept.rotated_at);
+                let before = self.sessions.get(row.id).map(|kept| kept.rotated_at);
                 let rotated_at = before.filter(|_| !rotates).unwrap_or(now);
-                self.sessions.insert(row.id, SessionRow { row, rotated_at });
+                self.sessions.put(SessionRow { row, rotated_at });
             }
             SessionChange::End { row, .. } => {
-                self.sessions.remove(&row);
+                self.sessions.remove(row);
             }
-            SessionChange::EndOfUser { user, except } => self
-                .sessions
-                .retain(|id, kept| kept.row.user != user || Some(*id) == except),
+            SessionChange::EndOfUser { user, except } => {
+                let rows = self.sessions.of_user(user).map(|kept| kept.row.id);
+                let ended: Vec<RowId> = rows.filter(|id| Some(*id) != except).collect();
+                for row in ended {
+                    self.sessions.remove(row);
+                }
+            }
             SessionChange::NoOthers { .. } => {}
         }
     }

@@ -1,6 +1,7 @@
 //! A store in this process's memory.
 
 mod kept;
+mod rows;
 
 use std::{fmt, time::Duration};
 
