@@ -35,14 +35,17 @@ impl Authority {
 }
 
 impl Inner {
-    /// A token of a session, which it does not outlive.
+    /// A token of a session, which it does not outlive: `None` if there is not a second left.
     pub(crate) fn issue_within(
         &self,
         grant: &CheckedGrant,
         session_ends: StoreTime,
-    ) -> Result<Token, IssueError> {
+    ) -> Result<Option<Token>, IssueError> {
         let now = self.replica.now().seconds;
         let remaining = (session_ends.as_unix_millis() / 1000).saturating_sub(now);
+        if remaining == 0 {
+            return Ok(None);
+        }
         let mut grant = grant.clone();
         let lifetime = grant
             .lifetime
@@ -50,7 +53,7 @@ impl Inner {
         grant.lifetime = Some(lifetime.min(Duration::from_secs(remaining)));
         let token = self.issue(&grant)?;
         self.counters.issued();
-        Ok(token)
+        Ok(Some(token))
     }
 
     fn issue(&self, grant: &CheckedGrant) -> Result<Token, IssueError> {

@@ -181,13 +181,14 @@ impl Asked<Token> {
         replica.change(changes, move |done| match done {
             Ok(_) => {
                 let token = self.inner.issue_within(&grant, kept.row.row.expires_at);
-                self.into_finish()(token.map_err(|error| match error {
-                    IssueError::BumpedSinceMark { .. } | IssueError::OutdatedMark => {
-                        SessionError::TryAgain
+                self.into_finish()(match token {
+                    Ok(token) => token.ok_or(SessionError::Ended),
+                    Err(IssueError::BumpedSinceMark { .. } | IssueError::OutdatedMark) => {
+                        Err(SessionError::TryAgain)
                     }
-                    IssueError::StaleEpochs => SessionError::StaleEpochs,
-                    error => SessionError::Issue(error),
-                }));
+                    Err(IssueError::StaleEpochs) => Err(SessionError::StaleEpochs),
+                    Err(error) => Err(SessionError::Issue(error)),
+                });
             }
             Err(error) if error.refusal() == Some(Refusal::Session) => {
                 self.turn(|asked| asked.find(Asked::authenticate));

@@ -237,7 +237,8 @@ impl Refresh {
         grant.authenticated = Authenticated::At(crate::clock::since_epoch(record.authenticated_at));
         let id = self.presented.session;
         let result = match self.inner.issue_within(&grant, expires_at) {
-            Ok(access) => Ok(TokenPair {
+            Ok(None) => Err(RefreshError::Expired { idle: false }),
+            Ok(Some(access)) => Ok(TokenPair {
                 access,
                 refresh: RefreshToken::sign(self.view.ring.refresh_key(), id, record.counter),
                 session: Session::new(id, record, expires_at),

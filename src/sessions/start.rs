@@ -206,28 +206,25 @@ impl Start {
 
     /// Everything up to the commit is applied here: a bump that was before it is in the table.
     fn issue(self, record: Record, expires_at: StoreTime) {
-        let remaining = expires_at;
-        match self.inner.issue_within(&self.grant, remaining) {
-            Ok(access) => {
+        let error = match self.inner.issue_within(&self.grant, expires_at) {
+            Ok(Some(access)) => {
                 let key = self.view.ring.refresh_key();
                 let pair = TokenPair {
                     access,
                     refresh: RefreshToken::sign(key, self.id, record.counter),
                     session: Session::new(self.id, record, expires_at),
                 };
-                self.into_finish()(Ok(pair));
+                return self.into_finish()(Ok(pair));
             }
-            Err(error) => {
-                self.take_back();
-                self.into_finish()(Err(match error {
-                    IssueError::BumpedSinceMark { .. } | IssueError::OutdatedMark => {
-                        StartError::BumpedMeanwhile
-                    }
-                    IssueError::StaleEpochs => StartError::StaleEpochs,
-                    error => StartError::Grant(error),
-                }));
+            Err(IssueError::BumpedSinceMark { .. } | IssueError::OutdatedMark) => {
+                StartError::BumpedMeanwhile
             }
-        }
+            // This process's clock is ahead of the store's by a whole session.
+            Ok(None) | Err(IssueError::StaleEpochs) => StartError::StaleEpochs,
+            Err(error) => StartError::Grant(error),
+        };
+        self.take_back();
+        self.into_finish()(Err(error));
     }
 
     /// Nobody has its tokens. If this fails, the row stays until it expires.
