@@ -31,16 +31,23 @@ fn print_usage(url: &str) {
 
 Log in as ada, an admin (password "engine"), or bob ("builder"):
 
-  token=$(curl -s {url}/login -H 'Content-Type: application/json' \
+  token=$(curl -s -c cookies {url}/login -H 'Content-Type: application/json' \
     -d '{{"user":"ada","password":"engine"}}' | sed 's/.*"access_token":"\([^"]*\)".*/\1/')
   curl -i {url}/me -H "Authorization: Bearer $token"
 
+The cookie is the refresh token, which gives the next access token and the next cookie:
+
+  curl -i -b cookies -c cookies -X POST {url}/refresh
+
 With the same header:
 
-  GET   /events                     a stream that ends when the token is revoked
-  POST  /logout                     ends the session
-  POST  /password                   {{"new_password":"…"}} ends all sessions of the user
-  POST  /admin/users/bob/revoke     ends all sessions of bob; for admins
-  POST  /admin/swap-key             ends all sessions; for admins"#
+  GET     /sessions                       where you are logged in
+  DELETE  /sessions/ID                    ends one of your sessions
+  POST    /logout                         ends this session
+  GET     /events                         a stream that ends when the token is revoked
+  POST    /password                       {{"new_password":"…"}} ends all of your sessions
+  POST    /admin/users/bob/revoke         ends all sessions of bob; for admins
+  DELETE  /admin/users/ada/groups/admin   takes the role; the sessions go on; for admins
+  POST    /admin/swap-key                 kills all access tokens; for admins"#
     );
 }

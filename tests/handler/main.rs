@@ -6,6 +6,7 @@
 mod app;
 mod events;
 mod service;
+mod sessions;
 
 use std::{
     io::{Read, Write},
@@ -15,7 +16,10 @@ use std::{
 };
 
 use axum::response::IntoResponse;
-use epochkey::{Grant, IssueError, Scope, VerifyError, testing::FaultyStore};
+use epochkey::{
+    Grant, IssueError, RefreshError, Scope, SessionError, StartError, VerifyError,
+    testing::FaultyStore,
+};
 use serde_json::json;
 
 use self::{
@@ -39,7 +43,7 @@ fn a_log_in_gets_through() {
     let me = service.get("/me", body["access_token"].as_str().unwrap());
     assert_eq!(me.status, 200);
     assert_eq!(me.json()["user"], "ada");
-    assert_eq!(me.json()["groups"], json!(["admin"]));
+    assert_eq!(me.json()["groups"], json!(["groups-of:ada", "admin"]));
     assert_eq!(me.json()["session"].as_str().unwrap().len(), 22);
 }
 
@@ -62,6 +66,9 @@ fn without_a_token_nothing_is_reached() {
         ("GET", "/events"),
         ("POST", "/password"),
         ("POST", "/logout"),
+        ("GET", "/sessions"),
+        ("DELETE", "/sessions/x"),
+        ("DELETE", "/admin/users/bob/groups/admin"),
         ("POST", "/admin/users/bob/revoke"),
         ("POST", "/admin/swap-key"),
     ];
@@ -237,12 +244,16 @@ fn a_log_in_overtaken_by_a_bump_gets_no_token() {
         user: "ada".to_owned(),
         password: "engine".to_owned(),
     };
+    let log_in = |mark| {
+        let started = app.start_session(&given, "a device", mark).unwrap();
+        started.wait().map_err(Refusal::from)
+    };
     let mark = authority.mark();
-    assert!(app.token_for(&given, mark).is_ok());
+    assert!(log_in(mark).is_ok());
     authority.bump(Scope::user("ada")).wait().unwrap();
-    let overtaken = app.token_for(&given, mark);
-    assert_eq!(overtaken.unwrap_err(), Refusal::TryAgain);
-    assert!(app.token_for(&given, authority.mark()).is_ok());
+    assert_eq!(log_in(mark).unwrap_err(), Refusal::TryAgain);
+    assert!(log_in(authority.mark()).is_ok());
+    assert_eq!(authority.sessions().list("ada").wait().unwrap().len(), 1);
 }
 
 #[test]
@@ -253,6 +264,13 @@ fn what_a_retry_may_mend_is_a_503() {
         Refusal::from(IssueError::StaleEpochs),
         Refusal::from(IssueError::OutdatedMark),
         Refusal::from(IssueError::BumpedSinceMark { scope }),
+        Refusal::from(StartError::StaleEpochs),
+        Refusal::from(StartError::BumpedMeanwhile),
+        Refusal::from(RefreshError::StaleEpochs),
+        Refusal::from(RefreshError::TryAgain),
+        Refusal::from(RefreshError::TooManyReplays),
+        Refusal::from(SessionError::StaleEpochs),
+        Refusal::from(SessionError::TryAgain),
     ];
     for refusal in refusals {
         let response = refusal.into_response();
@@ -271,15 +289,18 @@ fn without_fresh_news_everything_is_a_503() {
         link.insert(store).clone()
     });
     let link = link.unwrap();
-    let token = service.bob();
+    let device = service.log_in_on("phone");
+    let token = device.access.clone();
     assert!(service.lets_in(&token));
     link.cut();
     service.clock.advance(Duration::from_secs(11));
     for answer in [
         service.get("/me", &token),
         service.try_log_in("bob", "builder"),
+        service.refresh(&device.refresh),
     ] {
         assert_eq!(answer.status, 503);
+        assert_eq!(answer.cookie(), None, "the client keeps what it has");
         assert_eq!(answer.header("retry-after"), Some("1"));
         assert_eq!(answer.header("www-authenticate"), None);
     }
@@ -288,4 +309,5 @@ fn without_fresh_news_everything_is_a_503() {
         thread::yield_now();
     }
     assert!(service.lets_in(&token));
+    assert!(service.lets_in(&service.refresh(&device.refresh).device().access));
 }

@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
+use axum_extra::extract::cookie::Cookie;
 use epochkey::{Authority, MasterSecret, MemoryStore, Store, testing::ManualClock};
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, runtime::Runtime};
@@ -9,7 +10,7 @@ use ureq::{
     Agent, Body,
     http::{
         Request, Response,
-        header::{AUTHORIZATION, CONTENT_TYPE, EXPECT},
+        header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, EXPECT, HeaderName, USER_AGENT},
     },
 };
 
@@ -33,6 +34,13 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: String,
+}
+
+/// What one device keeps.
+#[derive(Debug)]
+pub(crate) struct Device {
+    pub(crate) access: String,
+    pub(crate) refresh: String,
 }
 
 impl Service {
@@ -76,11 +84,25 @@ impl Service {
         authorizations: &[&str],
         json: Option<Value>,
     ) -> Response<Body> {
+        let headers: Vec<_> = authorizations
+            .iter()
+            .map(|value| (AUTHORIZATION, *value))
+            .collect();
+        self.request(method, path, &headers, json)
+    }
+
+    fn request(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(HeaderName, &str)],
+        json: Option<Value>,
+    ) -> Response<Body> {
         let mut request = Request::builder()
             .method(method)
             .uri(format!("http://{}{path}", self.address));
-        for authorization in authorizations {
-            request = request.header(AUTHORIZATION, *authorization);
+        for (name, value) in headers {
+            request = request.header(name, *value);
         }
         if json.is_some() {
             // A refusal comes before the body is read, and the service then hangs up.
@@ -99,16 +121,7 @@ impl Service {
         authorizations: &[&str],
         json: Option<Value>,
     ) -> Answer {
-        let mut response = self.open(method, path, authorizations, json);
-        let headers = response.headers().iter();
-        Answer {
-            status: response.status().as_u16(),
-            headers: headers
-                .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
-                .filter(|(name, _)| name != "date")
-                .collect(),
-            body: response.body_mut().read_to_string().unwrap(),
-        }
+        Answer::read(self.open(method, path, authorizations, json))
     }
 
     pub(crate) fn get(&self, path: &str, token: &str) -> Answer {
@@ -132,6 +145,20 @@ impl Service {
         answer.json()["access_token"].as_str().unwrap().to_owned()
     }
 
+    /// Logs bob in on a device of this name.
+    #[track_caller]
+    pub(crate) fn log_in_on(&self, device: &str) -> Device {
+        let credentials = json!({"user": "bob", "password": "builder"});
+        let headers = [(USER_AGENT, device)];
+        let answer = Answer::read(self.request("POST", "/login", &headers, Some(credentials)));
+        answer.device()
+    }
+
+    pub(crate) fn refresh(&self, cookie: &str) -> Answer {
+        let cookie = format!("refresh={cookie}");
+        Answer::read(self.request("POST", "/refresh", &[(COOKIE, &cookie)], None))
+    }
+
     pub(crate) fn ada(&self) -> String {
         self.log_in("ada", "engine")
     }
@@ -146,6 +173,34 @@ impl Service {
 }
 
 impl Answer {
+    fn read(mut response: Response<Body>) -> Self {
+        let headers = response.headers().iter();
+        Self {
+            status: response.status().as_u16(),
+            headers: headers
+                .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
+                .filter(|(name, _)| name != "date")
+                .collect(),
+            body: response.body_mut().read_to_string().unwrap(),
+        }
+    }
+
+    /// What a client keeps of a log-in or a refresh.
+    #[track_caller]
+    pub(crate) fn device(&self) -> Device {
+        assert_eq!(self.status, 200, "{self:?}");
+        Device {
+            access: self.json()["access_token"].as_str().unwrap().to_owned(),
+            refresh: self.cookie().unwrap().value().to_owned(),
+        }
+    }
+
+    /// The cookie that it sets.
+    pub(crate) fn cookie(&self) -> Option<Cookie<'_>> {
+        let cookie = self.header("set-cookie")?;
+        Some(Cookie::parse(cookie).unwrap())
+    }
+
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let mut headers = self.headers.iter();
         let (_, value) = headers.find(|(other, _)| other == name)?;

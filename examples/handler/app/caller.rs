@@ -50,8 +50,8 @@ impl FromRequestParts<App> for RecentlyAuthenticated {
     }
 }
 
-/// Says that the caller is an admin. Whoever takes the role from somebody bumps that
-/// user: the tokens that still name the group die with it.
+/// Says that the caller is an admin. Taking the role from somebody kills the tokens that
+/// still name the group.
 pub(crate) struct Admin;
 
 impl FromRequestParts<App> for Admin {

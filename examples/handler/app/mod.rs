@@ -2,6 +2,7 @@
 
 mod caller;
 mod refusal;
+mod sessions;
 mod users;
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
@@ -9,17 +10,11 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 use axum::{
     Json, Router,
     extract::{Path, State},
-    http::{
-        StatusCode,
-        header::{CACHE_CONTROL, PRAGMA},
-    },
-    response::{
-        IntoResponse,
-        sse::{Event, Sse},
-    },
-    routing::{get, post},
+    http::StatusCode,
+    response::sse::{Event, Sse},
+    routing::{delete, get, post},
 };
-use epochkey::{Authority, Grant, Mark, Scope, SessionId, Token, Verified};
+use epochkey::{Authority, Scope, Verified};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::{MissedTickBehavior, interval};
@@ -44,12 +39,19 @@ pub(crate) struct App {
 
 pub(crate) fn router(authority: Authority) -> Router {
     Router::new()
-        .route("/login", post(log_in))
+        .route("/login", post(sessions::log_in))
+        .route(sessions::REFRESH_PATH, post(sessions::refresh))
+        .route("/sessions", get(sessions::list))
+        .route("/sessions/{id}", delete(sessions::end))
+        .route("/logout", post(sessions::log_out))
         .route("/me", get(me))
         .route("/password", post(change_password))
-        .route("/logout", post(log_out))
         .route("/events", get(events))
         .route("/admin/users/{user}/revoke", post(revoke_user))
+        .route(
+            "/admin/users/{user}/groups/{group}",
+            delete(take_from_group),
+        )
         .route("/admin/swap-key", post(swap_key))
         .with_state(App::new(authority))
 }
@@ -67,40 +69,6 @@ impl App {
             users: Arc::new(Users::demo()),
         }
     }
-
-    /// A token for whoever has the right password, unless it was revoked since `mark`.
-    pub(crate) fn token_for(&self, given: &Credentials, mark: Mark) -> Result<Token, Refusal> {
-        let groups = self
-            .users
-            .groups_of(&given.user, &given.password)
-            .ok_or(Refusal::WrongPassword)?;
-        let grant = Grant::user(&given.user)
-            .session(&SessionId::generate()?)
-            .groups(groups.iter().copied())
-            .authenticated_now()
-            .as_of(mark);
-        Ok(self.authority.issue(grant)?)
-    }
-}
-
-async fn log_in(
-    State(app): State<App>,
-    Json(given): Json<Credentials>,
-) -> Result<impl IntoResponse, Refusal> {
-    // Before the password is read: if it is changed from here on, there is no token. With a
-    // store that other processes share: `app.authority.catch_up().await?`.
-    let mark = app.authority.mark();
-    let token = app.token_for(&given, mark)?;
-    // The form and the headers of an OAuth access token: RFC 6749 section 5.1.
-    let body = json!({
-        "access_token": token.as_str(),
-        "token_type": "Bearer",
-        "expires_in": token.expires_in().as_secs(),
-    });
-    Ok((
-        [(CACHE_CONTROL, "no-store"), (PRAGMA, "no-cache")],
-        Json(body),
-    ))
 }
 
 async fn me(caller: Verified) -> Json<Value> {
@@ -128,14 +96,6 @@ async fn change_password(
     // its client hangs up.
     app.users.set_password(caller.user(), change.new_password);
     app.authority.bump(Scope::user(caller.user())).await?;
-    Ok(StatusCode::NO_CONTENT)
-}
-
-async fn log_out(State(app): State<App>, caller: Verified) -> Result<StatusCode, Refusal> {
-    // Every token of this service has a session; one without could not be ended alone.
-    let session = caller.session().ok_or(Refusal::NoSession)?;
-    // Started by the call: if the client hangs up now, it takes effect all the same.
-    app.authority.bump(Scope::session(&session)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -169,7 +129,19 @@ async fn revoke_user(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Ends every token, the admin's own included.
+/// Takes a role from somebody who stays logged in. Like a new password: the fact first.
+async fn take_from_group(
+    State(app): State<App>,
+    _: Admin,
+    Path((user, group)): Path<(String, String)>,
+) -> Result<StatusCode, Refusal> {
+    app.users.take_from_group(&user, &group);
+    let scope = Scope::group(users::groups_of(&user));
+    app.authority.bump(scope).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Ends every access token, the admin's own included; clients refresh and carry on.
 async fn swap_key(State(app): State<App>, _: Admin) -> Result<StatusCode, Refusal> {
     app.authority.swap_key().await?;
     Ok(StatusCode::NO_CONTENT)

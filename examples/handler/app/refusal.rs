@@ -9,7 +9,9 @@ use axum::{
     },
     response::{IntoResponse, Response},
 };
-use epochkey::{BumpError, IssueError, RandomError, SwapError, VerifyError};
+use epochkey::{
+    BumpError, IssueError, RefreshError, SessionError, StartError, SwapError, VerifyError,
+};
 
 /// How long ago a password may have been typed where a recent one is demanded; said to
 /// clients in `LOG_IN_AGAIN`.
@@ -22,9 +24,11 @@ pub(crate) enum Refusal {
     SeveralTokens,
     InvalidToken,
     WrongPassword,
+    InvalidRefreshToken,
     AuthenticationTooOld,
     NotAnAdmin,
     NoSession,
+    NoSuchSession,
     InvalidId,
     TryAgain,
     Internal,
@@ -57,6 +61,12 @@ impl Refusal {
                 challenge(r#"Bearer realm="api""#),
                 "the user or the password is wrong",
             ),
+            // The same for a missing, a forged and a reused one, and for an ended session.
+            Refusal::InvalidRefreshToken => (
+                StatusCode::UNAUTHORIZED,
+                challenge(r#"Bearer realm="api""#),
+                "the refresh token is not valid; log in again",
+            ),
             Refusal::AuthenticationTooOld => (
                 StatusCode::UNAUTHORIZED,
                 challenge(LOG_IN_AGAIN),
@@ -68,6 +78,7 @@ impl Refusal {
                 "this is for admins",
             ),
             Refusal::NoSession => (StatusCode::BAD_REQUEST, None, "the token has no session"),
+            Refusal::NoSuchSession => (StatusCode::NOT_FOUND, None, "you have no such session"),
             Refusal::InvalidId => (StatusCode::BAD_REQUEST, None, "no user can have this id"),
             Refusal::TryAgain => (
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -136,9 +147,41 @@ impl From<SwapError> for Refusal {
     }
 }
 
-impl From<RandomError> for Refusal {
-    fn from(error: RandomError) -> Self {
-        eprintln!("no session id: {}", error.label());
-        Refusal::Internal
+impl From<StartError> for Refusal {
+    fn from(error: StartError) -> Self {
+        eprintln!("started no session: {}", error.label());
+        match error {
+            // The password may have changed while it was checked: the next try will tell.
+            StartError::BumpedMeanwhile => Refusal::TryAgain,
+            StartError::Grant(error) => error.into(),
+            _ if error.is_transient() => Refusal::TryAgain,
+            _ => Refusal::Internal,
+        }
+    }
+}
+
+impl From<RefreshError> for Refusal {
+    fn from(error: RefreshError) -> Self {
+        eprintln!("refreshed no session: {}", error.label());
+        match error {
+            // The session goes on, and by then the client may have the next token.
+            RefreshError::TooManyReplays => Refusal::TryAgain,
+            RefreshError::Grant(error) => error.into(),
+            _ if error.is_transient() => Refusal::TryAgain,
+            // A fault of this service's, for which nobody should be logged out.
+            RefreshError::Store(_) | RefreshError::Random(_) => Refusal::Internal,
+            _ => Refusal::InvalidRefreshToken,
+        }
+    }
+}
+
+impl From<SessionError> for Refusal {
+    fn from(error: SessionError) -> Self {
+        eprintln!("asked for sessions: {}", error.label());
+        match error {
+            SessionError::Ended => Refusal::NoSuchSession,
+            _ if error.is_transient() => Refusal::TryAgain,
+            _ => Refusal::Internal,
+        }
     }
 }
