@@ -5,3 +5,9 @@
 pub mod backups {
     #![doc = include_str!("backups.md")]
 }
+pub mod remedies {
+    #![doc = include_str!("remedies.md")]
+}
+pub mod sessions {
+    #![doc = include_str!("sessions.md")]
+}
