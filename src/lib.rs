@@ -45,9 +45,11 @@
 //! |---|---|
 //! | issue and verify | [`Authority`], [`Grant`], [`Verified`] |
 //! | revoke | [`Authority::bump`], [`Authority::bump_many`], [`Authority::swap_key`], [`Scope`] |
+//! | keep users logged in | [`Authority::sessions`], [`Sessions`], and the guide's page on [sessions](guide::sessions) |
+//! | know what to do when something went wrong | the guide's [remedies](guide::remedies) |
 //! | change the signing key unnoticed | [`Authority::rotate_key`], [`Policy::rotate_every`] |
 //! | check again in a WebSocket | [`Authority::recheck`] |
-//! | demand a recent password | [`Verified::authenticated_within`], [`Policy::max_authentication_age`] |
+//! | demand a recent password | [`Verified::authenticated_within`], [`Sessions::reauthenticated`], [`Policy::max_authentication_age`] |
 //! | set lifetimes and limits | [`Policy`] |
 //! | find out why a token is refused | [`VerifyError`], [`Authority::explain`] |
 //! | keep stale facts out of new tokens | [`Authority::mark`], [`Grant::as_of`] |
@@ -72,6 +74,7 @@
 //! | **mark** | a moment in the epoch log, taken before facts are read |
 //! | **store** | where the log and the wrapped secrets are kept |
 //! | **master secret** | what wraps every other secret before it reaches a store |
+//! | **session** | one log-in on one device, with a refresh token that changes with every use |
 //! | **history** | a store's log from its beginning; a new one begins when a loss is noticed |
 //! | **replica** | a process that follows a shared store |
 //!
@@ -80,6 +83,8 @@
 //! - It does not encrypt: whoever holds a token can read its claims.
 //! - It does not authenticate users or store passwords.
 //! - A stolen token is good until it expires or its scope is bumped.
+//! - A thief who refreshes a session in step with its owner, each time within the grace window, is
+//!   not caught; [`Observer::replayed`] is the only sign.
 //! - A thief of the signing key cannot mint for a user whose current seal they have not
 //!   seen, but with a live token of a user can give that user any claims.
 //! - [`MemoryStore`] forgets on restart. All tokens are refused then; nothing revoked comes

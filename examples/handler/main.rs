@@ -39,7 +39,7 @@ The cookie is the refresh token, which gives the next access token and the next 
 
   curl -i -b cookies -c cookies -X POST {url}/refresh
 
-With the same header:
+With the header of the access token:
 
   GET     /sessions                       where you are logged in
   DELETE  /sessions/ID                    ends one of your sessions
