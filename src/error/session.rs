@@ -31,9 +31,9 @@ pub enum StartError {
 
 /// Why a session was not refreshed.
 ///
-/// Where [`is_transient`](Self::is_transient) says so, answer `503`, and the client shows the
-/// same token again. Otherwise the client must log in again: answer `401`, and delete its
-/// tokens.
+/// Where [`needs_log_in`](Self::needs_log_in) says so, answer `401`, and delete the client's
+/// tokens. Otherwise the session goes on: answer `503`, and the client shows the same token
+/// again, if the error [`is_transient`](Self::is_transient), and `500` if not.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum RefreshError {
@@ -46,7 +46,8 @@ pub enum RefreshError {
         /// Whether it was idle for too long; otherwise it has reached its end.
         idle: bool,
     },
-    /// The session was ended: by a log-out, a bump of its user, or a reuse.
+    /// The session was ended: by a log-out, a bump of its user, a reuse, or because the
+    /// application grants nothing any more.
     Ended,
     /// The token was used before, longer ago than the grace window: somebody else may have it,
     /// or may have used it. The session was ended, with all of its tokens.
@@ -94,7 +95,9 @@ impl StartError {
     /// Whether the same may succeed in a moment: to be answered with `503`.
     pub fn is_transient(&self) -> bool {
         match self {
-            StartError::StaleEpochs => true,
+            // The facts may have changed: to log in again tells.
+            StartError::BumpedMeanwhile | StartError::StaleEpochs => true,
+            StartError::Grant(error) => error.is_transient(),
             StartError::Store(error) => error.is_transient(),
             _ => false,
         }
@@ -118,10 +121,28 @@ impl RefreshError {
     /// Whether the same may succeed in a moment: to be answered with `503`.
     pub fn is_transient(&self) -> bool {
         match self {
-            RefreshError::StaleEpochs | RefreshError::TryAgain => true,
+            RefreshError::StaleEpochs | RefreshError::TryAgain | RefreshError::TooManyReplays => {
+                true
+            }
+            RefreshError::Grant(error) => error.is_transient(),
             RefreshError::Store(error) => error.is_transient(),
             _ => false,
         }
+    }
+
+    /// Whether the session is over for this client: to be answered with `401`, and its tokens
+    /// to be deleted. Otherwise the session goes on, and the client keeps what it has.
+    pub fn needs_log_in(&self) -> bool {
+        matches!(
+            self,
+            RefreshError::Malformed
+                | RefreshError::BadTag
+                | RefreshError::Expired { .. }
+                | RefreshError::Ended
+                | RefreshError::Reused { .. }
+                // The policy wants the password again.
+                | RefreshError::Grant(IssueError::AuthenticationTooOld)
+        )
     }
 
     /// A short fixed name for metrics and logs, such as `reused`.

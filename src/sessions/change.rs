@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use super::{
+    Session,
     record::Clear,
     refresh_token::session_row,
     rows::{Kept, View},
 };
 use crate::{
-    Authority, IssueError, Mark, Op, SessionError, SessionId, Token,
+    Authority, Op, SessionError, SessionId,
     authority::Inner,
-    grant::Authenticated,
     replica::Changes,
     store::{Refusal, RowId, RowVersion, Rows, SessionChange},
 };
@@ -22,7 +22,6 @@ const MOST_TURNS: u32 = 64;
 struct Asked<T> {
     inner: Arc<Inner>,
     view: View,
-    mark: Mark,
     id: RowId,
     turns: u32,
     finish: Finish<T>,
@@ -40,7 +39,6 @@ impl<T: Send + 'static> Asked<T> {
         let (op, finish) = authority.operation();
         let asked = Self {
             inner: Arc::clone(&authority.inner),
-            mark: view.ring.mark(),
             view,
             id,
             turns: 0,
@@ -89,7 +87,7 @@ pub(super) fn end_others(authority: &Authority, session: &SessionId) -> Op<(), S
 pub(super) fn reauthenticated(
     authority: &Authority,
     session: &SessionId,
-) -> Op<Token, SessionError> {
+) -> Op<Session, SessionError> {
     match Asked::new(authority, session) {
         Ok((op, asked)) => {
             asked.find(Asked::authenticate);
@@ -142,22 +140,21 @@ impl Asked<()> {
     }
 }
 
-impl Asked<Token> {
+impl Asked<Session> {
     fn authenticate(self, kept: Kept) {
-        let now = self.inner.replica.now().seconds;
         let mut record = kept.record.clone();
-        record.authenticated_at = now;
+        record.authenticated_at = self.inner.replica.now().seconds;
+        let expires_at = kept.row.row.expires_at;
         let random = &*self.inner.replica.source().random;
         let row = RowVersion::draw(random).and_then(|version| {
             let clear = Clear {
                 id: kept.id(),
                 user: kept.row.row.user,
                 version,
-                expires_at: kept.row.row.expires_at,
+                expires_at,
             };
-            record
-                .clone()
-                .into_row(clear, self.view.ring.row_key(), random)
+            let row_key = self.view.ring.row_key();
+            record.clone().into_row(clear, row_key, random)
         });
         let row = match row {
             Ok(row) => row,
@@ -173,22 +170,11 @@ impl Asked<Token> {
                 rotates: false,
             }],
         };
-        let mut grant = record.grant();
-        grant.session = Some(kept.show().id().clone());
-        grant.authenticated = Authenticated::At(crate::clock::since_epoch(now));
-        grant.mark = Some(self.mark);
         let replica = Arc::clone(&self.inner.replica);
         replica.change(changes, move |done| match done {
             Ok(_) => {
-                let token = self.inner.issue_within(&grant, kept.row.row.expires_at);
-                self.into_finish()(match token {
-                    Ok(token) => token.ok_or(SessionError::Ended),
-                    Err(IssueError::BumpedSinceMark { .. } | IssueError::OutdatedMark) => {
-                        Err(SessionError::TryAgain)
-                    }
-                    Err(IssueError::StaleEpochs) => Err(SessionError::StaleEpochs),
-                    Err(error) => Err(SessionError::Issue(error)),
-                });
+                let session = Session::new(self.id, record, expires_at);
+                self.into_finish()(Ok(session));
             }
             Err(error) if error.refusal() == Some(Refusal::Session) => {
                 self.turn(|asked| asked.find(Asked::authenticate));

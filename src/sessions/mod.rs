@@ -21,7 +21,7 @@ pub use self::{
 pub(crate) use self::{refresh_token::session_row, replays::Replays};
 use crate::{
     Authority, BumpError, Epoch, Grant, Op, RefreshError, Scope, SessionError, SessionId,
-    StartError, Token,
+    StartError,
 };
 
 /// The sessions of an [`Authority`]: log-ins on devices, each with a refresh token that
@@ -101,16 +101,18 @@ impl Sessions<'_> {
     /// kept for the next refresh.
     ///
     /// `grant` is called on a thread of the store, once, and only for a token that is good: it
-    /// may look something up, but all who read sessions wait for it.
+    /// may look something up, but all who read sessions wait for it. It gives a [`Grant`], or
+    /// an `Option` of one: for `None`, as for a user who was deleted, the session ends.
     ///
     /// # Errors
     ///
     /// [`RefreshError`].
-    pub fn refresh_with(
+    pub fn refresh_with<G: Into<Option<Grant>>>(
         &self,
         token: impl AsRef<str>,
-        grant: impl FnOnce(&Session) -> Grant + Send + 'static,
+        grant: impl FnOnce(&Session) -> G + Send + 'static,
     ) -> Op<TokenPair, RefreshError> {
+        let grant = move |session: &Session| grant(session).into();
         refresh::refresh(self.0, token.as_ref(), Some(Box::new(grant)))
     }
 
@@ -135,6 +137,10 @@ impl Sessions<'_> {
     }
 
     /// Ends all sessions of a user but this one, which goes on as if nothing had happened.
+    ///
+    /// The user is not bumped: tokens without a session stay good, and a log-in that is under
+    /// way begins its session afterwards. When the password was changed, use
+    /// [`end_all`](Self::end_all) and start a new session.
     ///
     /// # Errors
     ///
@@ -161,13 +167,14 @@ impl Sessions<'_> {
         rows::get(self.0, session)
     }
 
-    /// Says that the user of a session has just proved again who they are, and gives an access
-    /// token that says so. The session's refresh token stays as it is.
+    /// Says that the user of a session has just proved again who they are, as by typing the
+    /// password. The session's next access tokens say so (`auth_time`); its refresh token
+    /// stays as it is. Let the client refresh.
     ///
     /// # Errors
     ///
     /// [`SessionError`].
-    pub fn reauthenticated(&self, session: &SessionId) -> Op<Token, SessionError> {
+    pub fn reauthenticated(&self, session: &SessionId) -> Op<Session, SessionError> {
         change::reauthenticated(self.0, session)
     }
 }

@@ -20,7 +20,7 @@ use crate::{
 /// How often the row may change between a read and the commit that follows.
 const MOST_TURNS: u32 = 16;
 
-pub(super) type GrantOf = Box<dyn FnOnce(&Session) -> Grant + Send>;
+pub(super) type GrantOf = Box<dyn FnOnce(&Session) -> Option<Grant> + Send>;
 type Finish = Box<dyn FnOnce(Result<TokenPair, RefreshError>) + Send>;
 
 struct Refresh {
@@ -97,26 +97,32 @@ impl Refresh {
         }
     }
 
-    /// The grant of this refresh, with what the session alone decides.
-    fn ask_for_grant(&mut self, kept: &Kept) -> Result<(), RefreshError> {
+    /// The grant of this refresh, with what the session alone decides. `false` if the
+    /// application grants nothing.
+    fn ask_for_grant(&mut self, kept: &Kept) -> Result<bool, RefreshError> {
         if self.grant.is_some() {
-            return Ok(());
+            return Ok(true);
         }
         let session = kept.show();
         let mut grant = match self.grant_of.take() {
-            Some(grant_of) => grant_of(&session).check().map_err(RefreshError::Grant)?,
+            Some(grant_of) => match grant_of(&session) {
+                Some(grant) => grant.check().map_err(RefreshError::Grant)?,
+                None => return Ok(false),
+            },
             None => kept.record.grant(),
         };
         grant.user.clone_from(&kept.record.user);
         grant.session = Some(session.id().clone());
         grant.mark = Some(self.mark);
         self.grant = Some(grant);
-        Ok(())
+        Ok(true)
     }
 
     fn rotate(mut self, kept: Kept, now: StoreTime) {
-        if let Err(error) = self.ask_for_grant(&kept) {
-            return self.into_finish()(Err(error));
+        match self.ask_for_grant(&kept) {
+            Ok(true) => {}
+            Ok(false) => return self.end(kept, |_, _| RefreshError::Ended),
+            Err(error) => return self.into_finish()(Err(error)),
         }
         let (record, expires_at) = self.next(&kept.record, now);
         let changes = match self.changes(&kept, &record, expires_at) {
@@ -193,17 +199,31 @@ impl Refresh {
         if !self.inner.replays.count(kept.row.row.version, now, grace) {
             return self.into_finish()(Err(RefreshError::TooManyReplays));
         }
-        if let Err(error) = self.ask_for_grant(&kept) {
-            return self.into_finish()(Err(error));
+        match self.ask_for_grant(&kept) {
+            Ok(true) => {}
+            Ok(false) => return self.end(kept, |_, _| RefreshError::Ended),
+            Err(error) => return self.into_finish()(Err(error)),
         }
         let expires_at = kept.row.row.expires_at;
         self.issue(kept.record, expires_at);
     }
 
-    /// Theft, or a loss of the store: ends the session, whatever became of it meanwhile.
+    /// Theft, or a loss of the store.
     fn reuse(self, kept: Kept) {
-        let bump = self.inner.bump_of_session(&self.view.ring, kept.id());
-        let bump = match bump {
+        let observer = self.inner.replica.observer_to_keep();
+        self.end(kept, move |user, session| {
+            observer.reused(&user, &session);
+            RefreshError::Reused { session, user }
+        });
+    }
+
+    /// Ends the session, whatever became of it meanwhile.
+    fn end(
+        self,
+        kept: Kept,
+        because: impl FnOnce(String, SessionId) -> RefreshError + Send + 'static,
+    ) {
+        let bump = match self.inner.bump_of_session(&self.view.ring, kept.id()) {
             Ok(bump) => bump,
             Err(error) => return self.into_finish()(Err(error.into())),
         };
@@ -217,13 +237,12 @@ impl Refresh {
             }],
         };
         let replica = Arc::clone(&self.inner.replica);
-        replica.change(changes, move |done| match done {
-            Ok(_) => {
-                let (session, user) = (kept.show().id().clone(), kept.record.user);
-                self.inner.replica.observer().reused(&user, &session);
-                self.into_finish()(Err(RefreshError::Reused { session, user }));
-            }
-            Err(error) => self.into_finish()(Err(error.into())),
+        replica.change(changes, move |done| {
+            let error = match done {
+                Ok(_) => because(kept.record.user.clone(), kept.show().id().clone()),
+                Err(error) => error.into(),
+            };
+            self.into_finish()(Err(error));
         });
     }
 

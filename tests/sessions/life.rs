@@ -155,6 +155,20 @@ fn a_role_that_was_taken_away_is_gone_at_the_next_refresh() {
     );
 }
 
+/// As of a user who was deleted.
+#[test]
+fn without_a_grant_the_session_ends() {
+    let service = Service::new();
+    let pair = service.start("u");
+    let sessions = service.authority.sessions();
+    let refused = sessions.refresh_with(&pair.refresh, |_| None).wait();
+    let error = refused.unwrap_err();
+    assert!(matches!(error, RefreshError::Ended) && error.needs_log_in());
+    assert_eq!(service.outcome(&pair), "revoked");
+    assert_eq!(service.refused(&pair), "ended");
+    assert!(service.seen.reused.lock().unwrap().is_empty());
+}
+
 /// A group's bump kills access tokens only.
 #[test]
 fn a_bumped_group_comes_back_with_the_next_refresh() {
@@ -249,24 +263,20 @@ fn the_limit_holds_for_log_ins_at_the_same_time() {
 }
 
 #[test]
-fn who_proves_again_who_they_are_gets_a_token_that_says_so() {
+fn who_proves_again_who_they_are_gets_tokens_that_say_so() {
     let service = Service::new();
     let pair = service.start("u");
     service.clock.advance(Duration::from_secs(500));
     let minute = Duration::from_secs(60);
     let old = service.authority.verify(&pair.access).unwrap();
     assert!(!old.authenticated_within(minute));
-    let token = service
-        .authority
-        .sessions()
-        .reauthenticated(pair.session.id())
-        .wait()
-        .unwrap();
-    let new = service.authority.verify(&token).unwrap();
-    assert!(new.authenticated_within(minute));
+    let sessions = service.authority.sessions();
+    let session = sessions.reauthenticated(pair.session.id()).wait().unwrap();
+    assert!(session.authenticated_at() > pair.session.authenticated_at());
     let next = service.refresh(&pair).unwrap();
     let next = service.authority.verify(&next.access).unwrap();
-    assert_eq!(next.authenticated_at(), new.authenticated_at());
+    assert!(next.authenticated_within(minute));
+    assert_eq!(next.authenticated_at(), Some(session.authenticated_at()));
     let unknown = epochkey::SessionId::generate().unwrap();
     let refused = service
         .authority

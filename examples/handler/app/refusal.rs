@@ -151,9 +151,7 @@ impl From<StartError> for Refusal {
     fn from(error: StartError) -> Self {
         eprintln!("started no session: {}", error.label());
         match error {
-            // The password may have changed while it was checked: the next try will tell.
-            StartError::BumpedMeanwhile => Refusal::TryAgain,
-            StartError::Grant(error) => error.into(),
+            // With it, that the password may have changed while it was checked.
             _ if error.is_transient() => Refusal::TryAgain,
             _ => Refusal::Internal,
         }
@@ -164,13 +162,10 @@ impl From<RefreshError> for Refusal {
     fn from(error: RefreshError) -> Self {
         eprintln!("refreshed no session: {}", error.label());
         match error {
-            // The session goes on, and by then the client may have the next token.
-            RefreshError::TooManyReplays => Refusal::TryAgain,
-            RefreshError::Grant(error) => error.into(),
+            _ if error.needs_log_in() => Refusal::InvalidRefreshToken,
             _ if error.is_transient() => Refusal::TryAgain,
             // A fault of this service's, for which nobody should be logged out.
-            RefreshError::Store(_) | RefreshError::Random(_) => Refusal::Internal,
-            _ => Refusal::InvalidRefreshToken,
+            _ => Refusal::Internal,
         }
     }
 }
