@@ -28,35 +28,44 @@ impl Authority {
     ///
     /// [`IssueError`], which says what to change about the grant; nothing was issued.
     pub fn issue(&self, grant: Grant) -> Result<Token, IssueError> {
-        let token = self.inner.issue(&grant.check()?)?;
+        let token = self.inner.issue(&grant.check()?, u64::MAX)?;
         self.inner.counters.issued();
         Ok(token)
     }
 }
 
 impl Inner {
-    /// A token of a session, which it does not outlive: `None` if there is not a second left.
+    /// A token of a session, which it does not outlive. `None` if less than a second is left
+    /// of it.
+    ///
+    /// It does not count as issued yet: see [`hand_out`](Self::hand_out).
     pub(crate) fn issue_within(
         &self,
         grant: &CheckedGrant,
         session_ends: StoreTime,
     ) -> Result<Option<Token>, IssueError> {
         let now = self.replica.now().seconds;
-        let remaining = (session_ends.as_unix_millis() / 1000).saturating_sub(now);
-        if remaining == 0 {
-            return Ok(None);
+        match (session_ends.as_unix_millis() / 1000).saturating_sub(now) {
+            0 => Ok(None),
+            remaining => self.issue(grant, remaining).map(Some),
         }
-        let mut grant = grant.clone();
-        let lifetime = grant
-            .lifetime
-            .unwrap_or(Duration::from_secs(self.policy.token_lifetime));
-        grant.lifetime = Some(lifetime.min(Duration::from_secs(remaining)));
-        let token = self.issue(&grant)?;
-        self.counters.issued();
-        Ok(Some(token))
     }
 
-    fn issue(&self, grant: &CheckedGrant) -> Result<Token, IssueError> {
+    /// Counts a token as issued.
+    pub(crate) fn hand_out(&self, token: Token) -> Token {
+        self.counters.issued();
+        token
+    }
+
+    /// The longest lifetime that a grant may ask for at this moment, if anything can be issued.
+    pub(crate) fn longest_lifetime(&self) -> Option<Duration> {
+        let ring = self.replica.ring();
+        let key = ring.issuing_key(self.replica.now().seconds)?;
+        Some(Duration::from_secs(self.longest_of(key)))
+    }
+
+    /// A token that lives for `at_most` so many seconds.
+    fn issue(&self, grant: &CheckedGrant, at_most: u64) -> Result<Token, IssueError> {
         let now = self.replica.now();
         if !now.is_fresh {
             return Err(IssueError::StaleEpochs);
@@ -70,7 +79,8 @@ impl Inner {
                 Ok(seal) => {
                     hook::reached(Place::Sealed);
                     check_mark(&ring, grant)?;
-                    return self.sign(key, grant, seal, now);
+                    let lifetime = self.lifetime(key, grant.lifetime)?.min(at_most);
+                    return self.sign(key, grant, seal, now, lifetime);
                 }
                 // Swapped since the ring was read. The new ring was published
                 // before the floor rose, so the next turn finds it.
@@ -86,8 +96,8 @@ impl Inner {
         grant: &CheckedGrant,
         seal: Seal,
         now: UnixSeconds,
+        lifetime: u64,
     ) -> Result<Token, IssueError> {
-        let lifetime = self.lifetime(key, grant.lifetime)?;
         let token_id: [u8; 16] = random_array(&*self.replica.source().random)?;
         let payload = Payload {
             issuer: &self.issuer,
@@ -119,7 +129,7 @@ impl Inner {
     /// The lifetime in seconds: the policy binds it, and so does the key, which
     /// may have been introduced under a shorter policy.
     fn lifetime(&self, key: &RingKey, asked: Option<Duration>) -> Result<u64, IssueError> {
-        let longest = self.policy.max_token_lifetime.min(key.longest_lifetime());
+        let longest = self.longest_of(key);
         let Some(lifetime) = asked else {
             return Ok(self.policy.token_lifetime.min(longest));
         };
@@ -131,6 +141,10 @@ impl Inner {
             return Err(IssueError::LifetimeTooLong { lifetime, longest });
         }
         Ok(lifetime.as_secs())
+    }
+
+    fn longest_of(&self, key: &RingKey) -> u64 {
+        self.policy.max_token_lifetime.min(key.longest_lifetime())
     }
 
     /// `auth_time`: never after `iat`, whatever the clocks say, and recent enough for

@@ -140,8 +140,6 @@ impl RefreshError {
                 | RefreshError::Expired { .. }
                 | RefreshError::Ended
                 | RefreshError::Reused { .. }
-                // The policy wants the password again.
-                | RefreshError::Grant(IssueError::AuthenticationTooOld)
         )
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Replica, answering::answering, pending::Pending};
+use super::{Replica, Sending, answering::answering, pending::Pending};
 use crate::{
     Epoch, StoreError,
     crypto::RandomError,
@@ -104,13 +104,20 @@ impl Replica {
     where
         F: FnOnce(Result<Vec<Epoch>, StoreError>) + Send + 'static,
     {
-        let replica = Arc::clone(self);
+        let (replica, sending) = (Arc::clone(self), Sending::default());
+        let told = sending.clone();
+        let finish = move |result| {
+            told.wait();
+            finish(result);
+        };
         self.source.store.commit(
             commit,
             Box::new(move |answer| {
                 let done = match answer.map(|answer| answer.value) {
                     Ok(Outcome::Done { head }) if head != replica.applied() => {
-                        replica.wait_for(Epoch(head), |head| finish(head.map(|_| Vec::new())));
+                        sending.send(move || {
+                            replica.wait_for(Epoch(head), |head| finish(head.map(|_| Vec::new())));
+                        });
                         return;
                     }
                     Ok(Outcome::Done { .. }) => Ok(Vec::new()),

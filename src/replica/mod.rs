@@ -11,6 +11,7 @@ mod commit;
 mod follow;
 mod freshness;
 mod pending;
+mod sending;
 mod settle;
 mod source;
 
@@ -22,6 +23,7 @@ use parking_lot::Mutex;
 pub(crate) use self::{
     answering::{answering, is_answering},
     commit::Changes,
+    sending::Sending,
     source::Source,
 };
 use self::{freshness::Freshness, pending::Pending, settle::Job};

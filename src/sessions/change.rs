@@ -9,10 +9,10 @@ use super::{
     rows::{Kept, View},
 };
 use crate::{
-    Authority, Op, SessionError, SessionId,
+    Authority, Op, SessionError, SessionId, StoreError,
     authority::Inner,
-    replica::Changes,
-    store::{Refusal, RowId, RowVersion, Rows, SessionChange},
+    replica::{Changes, Sending},
+    store::{Refusal, RowId, RowVersion, Rows, SessionChange, StoreTime},
 };
 
 /// How often a row or its neighbours may change between a read and the commit that follows.
@@ -24,6 +24,7 @@ struct Asked<T> {
     view: View,
     id: RowId,
     turns: u32,
+    sending: Sending,
     finish: Finish<T>,
 }
 
@@ -42,6 +43,7 @@ impl<T: Send + 'static> Asked<T> {
             view,
             id,
             turns: 0,
+            sending: Sending::default(),
             finish: Box::new(finish),
         };
         Ok((op, asked))
@@ -49,19 +51,25 @@ impl<T: Send + 'static> Asked<T> {
 
     /// Without the rest, which holds the store: whoever has the result may open it again.
     fn into_finish(self) -> Finish<T> {
-        self.finish
+        let Self {
+            finish, sending, ..
+        } = self;
+        sending.wait();
+        finish
     }
 
     /// Finds the session, and goes on with it.
     fn find(self, then: impl FnOnce(Self, Kept) + Send + 'static) {
         let (inner, view) = (Arc::clone(&self.inner), self.view.clone());
-        view.ask(&inner, Rows::One(self.id), move |answer| match answer {
+        let (sending, row) = (self.sending.clone(), Rows::One(self.id));
+        let then = move |answer: Result<(Vec<Kept>, StoreTime), StoreError>| match answer {
             Ok((rows, now)) => match rows.into_iter().find(|kept| !kept.has_expired(now)) {
                 Some(kept) => then(self, kept),
                 None => self.into_finish()(Err(SessionError::Ended)),
             },
             Err(error) => self.into_finish()(Err(error.into())),
-        });
+        };
+        sending.send(move || view.ask(&inner, row, then));
     }
 
     /// Begins again after a condition did not hold.
@@ -102,10 +110,12 @@ impl Asked<()> {
         self.find(|asked, kept| {
             let user = kept.row.row.user;
             let (inner, view) = (Arc::clone(&asked.inner), asked.view.clone());
-            view.ask(&inner, Rows::OfUser(user), move |answer| match answer {
+            let sending = asked.sending.clone();
+            let then = move |answer: Result<(Vec<Kept>, _), StoreError>| match answer {
                 Ok((rows, _)) => asked.end_all_of(user, &rows),
                 Err(error) => asked.into_finish()(Err(error.into())),
-            });
+            };
+            sending.send(move || view.ask(&inner, Rows::OfUser(user), then));
         });
     }
 
@@ -131,12 +141,13 @@ impl Asked<()> {
                 SessionChange::EndOfUser { user, except },
             ],
         };
-        let replica = Arc::clone(&self.inner.replica);
-        replica.change(changes, move |done| match done {
+        let (replica, sending) = (Arc::clone(&self.inner.replica), self.sending.clone());
+        let then = move |done: Result<_, StoreError>| match done {
             Ok(_) => self.into_finish()(Ok(())),
             Err(error) if error.refusal() == Some(Refusal::Session) => self.turn(Self::end_others),
             Err(error) => self.into_finish()(Err(error.into())),
-        });
+        };
+        sending.send(move || replica.change(changes, then));
     }
 }
 
@@ -170,8 +181,8 @@ impl Asked<Session> {
                 rotates: false,
             }],
         };
-        let replica = Arc::clone(&self.inner.replica);
-        replica.change(changes, move |done| match done {
+        let (replica, sending) = (Arc::clone(&self.inner.replica), self.sending.clone());
+        let then = move |done: Result<_, StoreError>| match done {
             Ok(_) => {
                 let session = Session::new(self.id, record, expires_at);
                 self.into_finish()(Ok(session));
@@ -180,6 +191,7 @@ impl Asked<Session> {
                 self.turn(|asked| asked.find(Asked::authenticate));
             }
             Err(error) => self.into_finish()(Err(error.into())),
-        });
+        };
+        sending.send(move || replica.change(changes, then));
     }
 }

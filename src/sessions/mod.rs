@@ -101,7 +101,8 @@ impl Sessions<'_> {
     /// kept for the next refresh.
     ///
     /// `grant` is called on a thread of the store, once, and only for a token that is good: it
-    /// may look something up, but all who read sessions wait for it. It gives a [`Grant`], or
+    /// may look something up, but all who read sessions wait for it, so it must not wait for an
+    /// operation of this authority. It gives a [`Grant`], or
     /// an `Option` of one: for `None`, as for a user who was deleted, the session ends.
     ///
     /// # Errors

@@ -10,11 +10,11 @@ use super::{
     rows::{Kept, View},
 };
 use crate::{
-    Authority, Grant, IssueError, Mark, Op, RefreshError, SessionId,
+    Authority, Grant, IssueError, Mark, Op, RefreshError, SessionId, StoreError, Token,
     authority::Inner,
     grant::{Authenticated, CheckedGrant},
-    replica::Changes,
-    store::{Refusal, RowVersion, Rows, SessionChange, StoreTime},
+    replica::{Changes, Sending},
+    store::{Reach, Refusal, RowVersion, Rows, SessionChange, StoreTime},
 };
 
 /// How often the row may change between a read and the commit that follows.
@@ -31,8 +31,11 @@ struct Refresh {
     presented: Presented,
     grant_of: Option<GrantOf>,
     /// What the application wants to grant, asked for once.
+    asked: Option<CheckedGrant>,
+    /// What is granted: that, or what the row that was read last says.
     grant: Option<CheckedGrant>,
     turns: u32,
+    sending: Sending,
     finish: Finish,
 }
 
@@ -57,8 +60,10 @@ pub(super) fn refresh(
         view,
         presented,
         grant_of,
+        asked: None,
         grant: None,
         turns: 0,
+        sending: Sending::default(),
         finish: Box::new(finish),
     };
     refresh.read();
@@ -68,19 +73,24 @@ pub(super) fn refresh(
 impl Refresh {
     /// Without the rest, which holds the store: whoever has the result may open it again.
     fn into_finish(self) -> Finish {
-        self.finish
+        let Self {
+            finish, sending, ..
+        } = self;
+        sending.wait();
+        finish
     }
 
     fn read(self) {
         let (inner, view) = (Arc::clone(&self.inner), self.view.clone());
-        let rows = Rows::One(self.presented.session);
-        view.ask(&inner, rows, move |answer| match answer {
+        let (sending, rows) = (self.sending.clone(), Rows::One(self.presented.session));
+        let then = move |answer: Result<(Vec<Kept>, _), StoreError>| match answer {
             Ok((mut rows, now)) => match rows.pop() {
                 Some(kept) => self.judge(kept, now),
                 None => self.into_finish()(Err(RefreshError::Ended)),
             },
             Err(error) => self.into_finish()(Err(error.into())),
-        });
+        };
+        sending.send(move || view.ask(&inner, rows, then));
     }
 
     fn judge(self, kept: Kept, now: StoreTime) {
@@ -100,22 +110,31 @@ impl Refresh {
     /// The grant of this refresh, with what the session alone decides. `false` if the
     /// application grants nothing.
     fn ask_for_grant(&mut self, kept: &Kept) -> Result<bool, RefreshError> {
-        if self.grant.is_some() {
-            return Ok(true);
-        }
         let session = kept.show();
-        let mut grant = match self.grant_of.take() {
-            Some(grant_of) => match grant_of(&session) {
-                Some(grant) => grant.check().map_err(RefreshError::Grant)?,
+        if let Some(grant_of) = self.grant_of.take() {
+            match grant_of(&session) {
+                Some(grant) => self.asked = Some(grant.check().map_err(RefreshError::Grant)?),
                 None => return Ok(false),
-            },
-            None => kept.record.grant(),
+            }
+        }
+        let mut grant = match &self.asked {
+            Some(asked) => asked.clone(),
+            None => self.kept_grant(kept),
         };
         grant.user.clone_from(&kept.record.user);
         grant.session = Some(session.id().clone());
         grant.mark = Some(self.mark);
         self.grant = Some(grant);
         Ok(true)
+    }
+
+    /// The grant of before. A lifetime that was allowed then may be too long for the policy or
+    /// the key of today.
+    fn kept_grant(&self, kept: &Kept) -> CheckedGrant {
+        let mut grant = kept.record.grant();
+        let longest = self.inner.longest_lifetime();
+        grant.lifetime = grant.lifetime.min(longest.or(grant.lifetime));
+        grant
     }
 
     fn rotate(mut self, kept: Kept, now: StoreTime) {
@@ -125,16 +144,21 @@ impl Refresh {
             Err(error) => return self.into_finish()(Err(error)),
         }
         let (record, expires_at) = self.next(&kept.record, now);
+        // What cannot be issued must not rotate: the client would hold a token of the past.
+        if let Err(error) = self.access(&record, expires_at) {
+            return self.into_finish()(Err(error));
+        }
         let changes = match self.changes(&kept, &record, expires_at) {
             Ok(changes) => changes,
             Err(error) => return self.into_finish()(Err(error)),
         };
-        let replica = Arc::clone(&self.inner.replica);
-        replica.change(changes, move |done| match done {
+        let (replica, sending) = (Arc::clone(&self.inner.replica), self.sending.clone());
+        let then = move |done: Result<_, StoreError>| match done {
             Ok(_) => self.issue(record, expires_at),
             Err(error) if error.refusal() == Some(Refusal::Session) => self.turn(),
             Err(error) => self.into_finish()(Err(error.into())),
-        });
+        };
+        sending.send(move || replica.change(changes, then));
     }
 
     /// What the session is after this refresh.
@@ -205,7 +229,16 @@ impl Refresh {
             Err(error) => return self.into_finish()(Err(error)),
         }
         let expires_at = kept.row.row.expires_at;
-        self.issue(kept.record, expires_at);
+        if self.inner.replica.source().store.reach() != Reach::Shared {
+            return self.issue(kept.record, expires_at);
+        }
+        // There is no commit whose place could be waited for, and another replica may have
+        // rotated: sealed without a bump that was before the log-in, the token would be dead.
+        let replica = Arc::clone(&self.inner.replica);
+        replica.catch_up(move |caught_up| match caught_up {
+            Ok(_) => self.issue(kept.record, expires_at),
+            Err(error) => self.into_finish()(Err(error.into())),
+        });
     }
 
     /// Theft, or a loss of the store.
@@ -236,39 +269,46 @@ impl Refresh {
                 expected: None,
             }],
         };
-        let replica = Arc::clone(&self.inner.replica);
-        replica.change(changes, move |done| {
+        let (replica, sending) = (Arc::clone(&self.inner.replica), self.sending.clone());
+        let then = move |done: Result<_, StoreError>| {
             let error = match done {
                 Ok(_) => because(kept.record.user.clone(), kept.show().id().clone()),
                 Err(error) => error.into(),
             };
             self.into_finish()(Err(error));
-        });
+        };
+        sending.send(move || replica.change(changes, then));
     }
 
-    /// Everything up to the commit is applied here, or nothing was committed. A scope that was
-    /// bumped since the mark refuses: sealed with the new epoch, the token of an ended session
-    /// would live.
-    fn issue(mut self, record: Record, expires_at: StoreTime) {
-        let Some(mut grant) = self.grant.take() else {
-            return self.into_finish()(Err(RefreshError::TryAgain));
+    /// Everything up to the commit is applied here, or nothing was committed.
+    fn issue(self, record: Record, expires_at: StoreTime) {
+        let id = self.presented.session;
+        let result = self.access(&record, expires_at).map(|access| TokenPair {
+            access: self.inner.hand_out(access),
+            refresh: RefreshToken::sign(self.view.ring.refresh_key(), id, record.counter),
+            session: Session::new(id, record, expires_at),
+        });
+        self.into_finish()(result);
+    }
+
+    /// The access token. A scope that was bumped since the mark refuses: sealed with the new
+    /// epoch, the token of an ended session would live.
+    fn access(&self, record: &Record, expires_at: StoreTime) -> Result<Token, RefreshError> {
+        let Some(mut grant) = self.grant.clone() else {
+            return Err(RefreshError::TryAgain);
         };
         grant.authenticated = Authenticated::At(crate::clock::since_epoch(record.authenticated_at));
-        let id = self.presented.session;
-        let result = match self.inner.issue_within(&grant, expires_at) {
-            Ok(None) => Err(RefreshError::Expired { idle: false }),
-            Ok(Some(access)) => Ok(TokenPair {
-                access,
-                refresh: RefreshToken::sign(self.view.ring.refresh_key(), id, record.counter),
-                session: Session::new(id, record, expires_at),
+        match self.inner.issue_within(&grant, expires_at) {
+            Ok(Some(access)) => Ok(access),
+            Ok(None) => Err(RefreshError::Expired {
+                idle: expires_at < record.ends_at,
             }),
             Err(IssueError::BumpedSinceMark { .. } | IssueError::OutdatedMark) => {
                 Err(RefreshError::TryAgain)
             }
             Err(IssueError::StaleEpochs) => Err(RefreshError::StaleEpochs),
             Err(error) => Err(RefreshError::Grant(error)),
-        };
-        self.into_finish()(result);
+        }
     }
 }
 

@@ -8,11 +8,11 @@ use super::{
     rows::{Kept, View},
 };
 use crate::{
-    Authority, Grant, IssueError, Op, StartError, StoreError,
+    Authority, Grant, IssueError, Op, StartError, StoreError, Token,
     authority::Inner,
     grant::{Authenticated, CheckedGrant},
     policy::WhenFull,
-    replica::Changes,
+    replica::{Changes, Sending},
     store::{NewRow, Refusal, RowId, RowVersion, Rows, SessionChange, StoreTime},
 };
 
@@ -30,6 +30,7 @@ struct Start {
     grant: CheckedGrant,
     label: String,
     turns: u32,
+    sending: Sending,
     finish: Finish,
 }
 
@@ -49,6 +50,7 @@ pub(super) fn start(
                 grant,
                 label,
                 turns: 0,
+                sending: Sending::default(),
                 finish: Box::new(finish),
             };
             start.look_at_others();
@@ -82,22 +84,28 @@ fn prepare(
 impl Start {
     /// Without the rest, which holds the store: whoever has the result may open it again.
     fn into_finish(self) -> Finish {
-        self.finish
+        let Self {
+            finish, sending, ..
+        } = self;
+        sending.wait();
+        finish
     }
 
     fn look_at_others(self) {
         let user = self.view.user_tag(&self.grant.user);
         let (inner, view) = (Arc::clone(&self.inner), self.view.clone());
-        view.ask(&inner, Rows::OfUser(user), move |answer| match answer {
+        let sending = self.sending.clone();
+        let then = move |answer: Result<(Vec<Kept>, _), StoreError>| match answer {
             Ok((others, now)) => self.commit(&others, user, now),
             Err(error) => self.into_finish()(Err(error.into())),
-        });
+        };
+        sending.send(move || view.ask(&inner, Rows::OfUser(user), then));
     }
 
     fn commit(mut self, others: &[Kept], user: [u8; 16], now: StoreTime) {
         match self.changes(others, user, now) {
             Ok((changes, record, expires_at)) => {
-                let replica = Arc::clone(&self.inner.replica);
+                let (replica, sending) = (Arc::clone(&self.inner.replica), self.sending.clone());
                 let known = others.iter().map(Kept::id).collect();
                 let mut sessions = changes.sessions;
                 // So that the limit holds however many start at once.
@@ -106,11 +114,12 @@ impl Start {
                     sessions,
                     ..changes
                 };
-                replica.change(changes, move |done| match done {
+                let then = move |done: Result<_, StoreError>| match done {
                     Ok(_) => self.issue(record, expires_at),
                     Err(error) if error.refusal() == Some(Refusal::Session) => self.turn(),
                     Err(error) => self.into_finish()(Err(error.into())),
-                });
+                };
+                sending.send(move || replica.change(changes, then));
             }
             Err(error) => self.into_finish()(Err(error)),
         }
@@ -146,6 +155,8 @@ impl Start {
         let record = self.record(now)?;
         let ends_at = now.saturating_add_secs(policy.session_lifetime);
         let expires_at = ends_at.min(now.saturating_add_secs(policy.session_idle_lifetime));
+        // What cannot be issued must end no other session.
+        self.access(expires_at)?;
         sessions.push(SessionChange::Start(self.row(&record, user, expires_at)?));
         let changes = Changes {
             ring: Arc::clone(&self.view.ring),
@@ -206,29 +217,34 @@ impl Start {
 
     /// Everything up to the commit is applied here: a bump that was before it is in the table.
     fn issue(self, record: Record, expires_at: StoreTime) {
-        let error = match self.inner.issue_within(&self.grant, expires_at) {
-            Ok(Some(access)) => {
+        match self.access(expires_at) {
+            Ok(access) => {
                 let key = self.view.ring.refresh_key();
                 let pair = TokenPair {
-                    access,
+                    access: self.inner.hand_out(access),
                     refresh: RefreshToken::sign(key, self.id, record.counter),
                     session: Session::new(self.id, record, expires_at),
                 };
-                return self.into_finish()(Ok(pair));
+                self.into_finish()(Ok(pair));
             }
+            Err(error) => self.take_back(error),
+        }
+    }
+
+    fn access(&self, expires_at: StoreTime) -> Result<Token, StartError> {
+        match self.inner.issue_within(&self.grant, expires_at) {
+            Ok(Some(access)) => Ok(access),
+            // The store took longer than sessions live, or its clock is behind.
+            Ok(None) | Err(IssueError::StaleEpochs) => Err(StartError::StaleEpochs),
             Err(IssueError::BumpedSinceMark { .. } | IssueError::OutdatedMark) => {
-                StartError::BumpedMeanwhile
+                Err(StartError::BumpedMeanwhile)
             }
-            // This process's clock is ahead of the store's by a whole session.
-            Ok(None) | Err(IssueError::StaleEpochs) => StartError::StaleEpochs,
-            Err(error) => StartError::Grant(error),
-        };
-        self.take_back();
-        self.into_finish()(Err(error));
+            Err(error) => Err(StartError::Grant(error)),
+        }
     }
 
     /// Nobody has its tokens. If this fails, the row stays until it expires.
-    fn take_back(&self) {
+    fn take_back(self, error: StartError) {
         let changes = Changes {
             ring: Arc::clone(&self.view.ring),
             newest_key: None,
@@ -238,6 +254,8 @@ impl Start {
                 expected: None,
             }],
         };
-        self.inner.replica.change(changes, drop);
+        let (replica, sending) = (Arc::clone(&self.inner.replica), self.sending.clone());
+        let then = move |_| self.into_finish()(Err(error));
+        sending.send(move || replica.change(changes, then));
     }
 }

@@ -16,8 +16,8 @@
 //! - **Receipts**: what each replica last said of itself. They may go when a store of
 //!   [`Reach::Embedded`] is dropped, for nobody follows it then.
 //!
-//! Nothing in this version of the crate asks for session rows or receipts yet: they belong to
-//! the contract so that stores need not change.
+//! Nothing in this version of the crate asks for receipts yet: they belong to the contract so
+//! that stores need not change.
 //!
 //! All ids are random and unique; all secrets but those of epochs are wrapped before they
 //! get here. Whoever reads a store can mint nothing and learns no user ids.

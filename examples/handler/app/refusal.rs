@@ -163,6 +163,7 @@ impl From<RefreshError> for Refusal {
         eprintln!("refreshed no session: {}", error.label());
         match error {
             _ if error.needs_log_in() => Refusal::InvalidRefreshToken,
+            RefreshError::Grant(IssueError::AuthenticationTooOld) => Refusal::AuthenticationTooOld,
             _ if error.is_transient() => Refusal::TryAgain,
             // A fault of this service's, for which nobody should be logged out.
             _ => Refusal::Internal,
