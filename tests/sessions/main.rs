@@ -2,6 +2,17 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
+mod findings;
+mod honest;
 mod life;
+mod loss;
+mod model;
+mod races;
+#[path = "../simulation/random.rs"]
+mod random;
+mod replicas;
+mod secrets;
+mod stolen;
 mod support;
 mod thieves;
+mod watched;
