@@ -10,6 +10,7 @@ use epochkey::{
 
 use crate::{
     Checked,
+    check_clients::check_clients,
     check_rows::check_rows,
     ledger::{End, Held, Ledger, histories_of},
     line::{Change, history_of},
@@ -35,6 +36,7 @@ pub(crate) fn check(ledger: &mut Ledger, path: &Path, random: &mut Random) -> Ch
     check_epochs(ledger, &snapshot, &authority, random)?;
     check_tokens(ledger, &authority, &clock, random)?;
     check_rows(ledger, &*store, snapshot.head)?;
+    check_clients(&mut ledger.clients, &authority, random)?;
     ledger.history = Some(snapshot.head.history);
     // What was open has turned out one way or the other.
     ledger.attempts.clear();

@@ -20,6 +20,7 @@ fn opening(path: &Path) -> Process {
         secrets: vec![1],
         threads: 0,
         operations: 0,
+        clients: vec![],
     };
     Process::start(WORK, &assignment)
 }

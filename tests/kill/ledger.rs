@@ -6,6 +6,7 @@ use epochkey::store::HistoryId;
 
 use crate::{
     Checked,
+    clients::Clients,
     ledger_of_rows::RowLedger,
     line::{Change, Line, history_of, times},
 };
@@ -22,6 +23,7 @@ pub(crate) struct Ledger {
     pub(crate) history: Option<HistoryId>,
     pub(crate) tokens: Vec<Held>,
     pub(crate) rows: RowLedger,
+    pub(crate) clients: Clients,
     /// All epochs that a process was given.
     pub(crate) epochs: Vec<String>,
     pub(crate) highest_position: u64,
@@ -102,6 +104,7 @@ impl Ledger {
             history: None,
             tokens: Vec::new(),
             rows: RowLedger::default(),
+            clients: Clients::default(),
             epochs: Vec::new(),
             highest_position: 0,
             newest_key: 0,
@@ -151,6 +154,7 @@ impl Ledger {
             }
             Line::Done { attempt, epochs } => self.acknowledge(attempt, epochs),
             Line::Failed { attempt, label } => self.fail(attempt, &label),
+            Line::Client { client, said } => self.clients.hear(client, said),
         }
     }
 
@@ -164,7 +168,7 @@ impl Ledger {
         self.lines += 1;
         Killed {
             opened: std::mem::take(&mut self.opened),
-            open_attempts: open.len(),
+            open_attempts: open.len() + self.clients.hear_the_end(),
         }
     }
 

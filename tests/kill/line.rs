@@ -29,6 +29,8 @@ pub(crate) struct Assignment {
     pub(crate) threads: usize,
     /// How many operations each thread does.
     pub(crate) operations: usize,
+    /// The refresh token that each client holds; `None` for one that has to log in.
+    pub(crate) clients: Vec<Option<String>>,
 }
 
 /// What is done most.
@@ -38,6 +40,7 @@ pub(crate) enum Plan {
     Rings,
     Rows,
     Openings,
+    Sessions,
 }
 
 /// Something that a process says.
@@ -73,8 +76,23 @@ pub(crate) enum Line {
         attempt: u64,
         label: String,
     },
+    Client {
+        client: usize,
+        said: Said,
+    },
     /// Everything is done, and the store was let go of.
     Closed,
+}
+
+/// What a client does with its session.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) enum Said {
+    LoggingIn,
+    Refreshing,
+    Got { refresh: String, access: String },
+    NotRefreshed(String),
+    LoggingOut,
+    LoggedOut,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -17,7 +17,9 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 mod check;
+mod check_clients;
 mod check_rows;
+mod clients;
 mod in_use;
 mod ledger;
 mod ledger_of_rows;
@@ -27,6 +29,7 @@ mod process;
 mod random;
 mod series;
 mod work;
+mod work_of_clients;
 mod work_on_rows;
 
 use std::ops::Range;
@@ -106,6 +109,13 @@ fn key_rings_and_histories_survive_kills() {
 #[test]
 fn session_rows_survive_kills() {
     let tally = endure(Plan::Rows);
+    assert!(tally.in_operation * 3 > tally.kills, "{tally:?}");
+}
+
+/// Between any two steps of a refresh: the client can always go on with the token it holds.
+#[test]
+fn clients_go_on_after_kills() {
+    let tally = endure(Plan::Sessions);
     assert!(tally.in_operation * 3 > tally.kills, "{tally:?}");
 }
 

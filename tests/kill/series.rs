@@ -149,6 +149,7 @@ impl Series {
             secrets: self.ledger.secrets.clone(),
             threads: 2 + self.random.below(3),
             operations: 40,
+            clients: self.ledger.clients.tokens(),
         }
     }
 

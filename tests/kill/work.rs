@@ -19,6 +19,7 @@ use epochkey::{
 use crate::{
     line::{Assignment, Change, Line, Plan, scope},
     random::Random,
+    work_of_clients::ClientWork,
     work_on_rows::RowWork,
 };
 
@@ -193,6 +194,7 @@ struct Worker<'a> {
     bench: &'a Bench<'a>,
     random: Random,
     rows: RowWork<'a>,
+    clients: ClientWork<'a>,
 }
 
 impl<'a> Worker<'a> {
@@ -202,6 +204,7 @@ impl<'a> Worker<'a> {
             bench,
             random: Random::new(seed),
             rows: RowWork::new(bench, number),
+            clients: ClientWork::new(&bench.authority, bench.assignment, number),
         }
     }
 
@@ -217,6 +220,7 @@ impl<'a> Worker<'a> {
             Plan::Bumps => [30, 25, 15, 10, 5, 6, 5, 1, 3, 0],
             Plan::Rings => [30, 20, 12, 4, 6, 10, 6, 6, 4, 2],
             Plan::Rows => [5, 8, 3, 2, 75, 5, 1, 0, 0, 1],
+            Plan::Sessions => [4, 6, 3, 2, 80, 0, 5, 0, 0, 0],
             Plan::Openings => [25, 20, 15, 5, 20, 5, 5, 2, 2, 1],
         };
         let mut drawn = self.random.below(weights.iter().sum());
@@ -230,6 +234,9 @@ impl<'a> Worker<'a> {
             Some(1) => self.bump_some(1),
             Some(2) => self.bump_many(),
             Some(3) => self.bump_some(6),
+            Some(4) if self.bench.assignment.plan == Plan::Sessions => {
+                self.clients.act(&mut self.random);
+            }
             Some(4) => self.rows.change(&mut self.random),
             Some(5) => self.bench.let_time_pass(self.random.between(1, 60)),
             Some(6) => self.change(Change::Rotate),
