@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use epochkey::{Authority, BuildError, Grant, IdError, MemoryStore, Policy, VerifyError};
+use epochkey::{Authority, BuildError, Grant, IdError, MemoryStore, Policy, VerifyError, WhenFull};
 
 use crate::support::*;
 
@@ -54,6 +54,41 @@ fn building_refuses_what_makes_no_sense() {
         lifetime.open(MemoryStore::new()).unwrap_err().label(),
         "invalid_policy"
     );
+}
+
+#[test]
+fn building_refuses_sessions_that_make_no_sense() {
+    let opened = |policy: Policy| {
+        let builder = Authority::builder("i", "a").policy(policy);
+        builder.open(MemoryStore::new())
+    };
+    let setting = |policy: Policy| match opened(policy).unwrap_err() {
+        BuildError::InvalidPolicy { setting, reason } => {
+            assert!(reason.len() > 10, "says what to do: {reason}");
+            setting
+        }
+        error => panic!("{error}"),
+    };
+    let policy = Policy::default;
+    let zero = Duration::ZERO;
+    assert_eq!(setting(policy().session_lifetime(zero)), "session_lifetime");
+    assert_eq!(
+        setting(policy().session_idle_lifetime(zero)),
+        "session_idle_lifetime"
+    );
+    assert_eq!(
+        setting(policy().session_lifetime(Duration::from_millis(1))),
+        "session_lifetime"
+    );
+    assert_eq!(setting(policy().refresh_grace(secs(301))), "refresh_grace");
+    let none = policy().max_sessions(0, WhenFull::Refuse);
+    assert_eq!(setting(none), "max_sessions");
+    let least = policy()
+        .session_lifetime(secs(1))
+        .session_idle_lifetime(secs(1))
+        .refresh_grace(zero)
+        .max_sessions(1, WhenFull::EndOldest);
+    assert!(opened(least).is_ok());
 }
 
 #[test]
