@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use super::{
     Session,
-    record::Clear,
     refresh_token::session_row,
     rows::{Kept, View},
 };
@@ -12,7 +11,7 @@ use crate::{
     Authority, Op, SessionError, SessionId, StoreError,
     authority::Inner,
     replica::{Changes, Sending},
-    store::{Refusal, RowId, RowVersion, Rows, SessionChange, StoreTime},
+    store::{Refusal, RowId, Rows, SessionChange, StoreTime},
 };
 
 /// How often a row or its neighbours may change between a read and the commit that follows.
@@ -156,30 +155,12 @@ impl Asked<Session> {
         let mut record = kept.record.clone();
         record.authenticated_at = self.inner.replica.now().seconds;
         let expires_at = kept.row.row.expires_at;
-        let random = &*self.inner.replica.source().random;
-        let row = RowVersion::draw(random).and_then(|version| {
-            let clear = Clear {
-                id: kept.id(),
-                user: kept.row.row.user,
-                version,
-                expires_at,
-            };
-            let row_key = self.view.ring.row_key();
-            record.clone().into_row(clear, row_key, random)
-        });
-        let row = match row {
-            Ok(row) => row,
+        let changes = self
+            .view
+            .replacing(&self.inner, &kept, &record, expires_at, false);
+        let changes = match changes {
+            Ok(changes) => changes,
             Err(error) => return self.into_finish()(Err(error.into())),
-        };
-        let changes = Changes {
-            ring: Arc::clone(&self.view.ring),
-            newest_key: None,
-            changes: Vec::new(),
-            sessions: vec![SessionChange::Replace {
-                row,
-                expected: kept.row.row.version,
-                rotates: false,
-            }],
         };
         let (replica, sending) = (Arc::clone(&self.inner.replica), self.sending.clone());
         let then = move |done: Result<_, StoreError>| match done {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{
     RefreshToken, Session, TokenPair,
     judge::{Verdict, judge},
-    record::{Clear, Record},
+    record::Record,
     refresh_token::Presented,
     rows::{Kept, View},
 };
@@ -14,7 +14,7 @@ use crate::{
     authority::Inner,
     grant::{Authenticated, CheckedGrant},
     replica::{Changes, Sending},
-    store::{Reach, Refusal, RowVersion, Rows, SessionChange, StoreTime},
+    store::{Reach, Refusal, Rows, SessionChange, StoreTime},
 };
 
 /// How often the row may change between a read and the commit that follows.
@@ -148,9 +148,12 @@ impl Refresh {
         if let Err(error) = self.access(&record, expires_at) {
             return self.into_finish()(Err(error));
         }
-        let changes = match self.changes(&kept, &record, expires_at) {
+        let changes = self
+            .view
+            .replacing(&self.inner, &kept, &record, expires_at, true);
+        let changes = match changes {
             Ok(changes) => changes,
-            Err(error) => return self.into_finish()(Err(error)),
+            Err(error) => return self.into_finish()(Err(error.into())),
         };
         let (replica, sending) = (Arc::clone(&self.inner.replica), self.sending.clone());
         let then = move |done: Result<_, StoreError>| match done {
@@ -175,35 +178,6 @@ impl Refresh {
         let idle = now.saturating_add_secs(self.inner.policy.session_idle_lifetime);
         let expires_at = next.ends_at.min(idle);
         (next, expires_at)
-    }
-
-    fn changes(
-        &self,
-        kept: &Kept,
-        record: &Record,
-        expires_at: StoreTime,
-    ) -> Result<Changes, RefreshError> {
-        let random = &*self.inner.replica.source().random;
-        let clear = Clear {
-            id: kept.id(),
-            user: kept.row.row.user,
-            version: RowVersion::draw(random)?,
-            expires_at,
-        };
-        let row = record
-            .clone()
-            .into_row(clear, self.view.ring.row_key(), random)?;
-        let rotates = record.counter != kept.record.counter;
-        Ok(Changes {
-            ring: Arc::clone(&self.view.ring),
-            newest_key: None,
-            changes: Vec::new(),
-            sessions: vec![SessionChange::Replace {
-                row,
-                expected: kept.row.row.version,
-                rotates,
-            }],
-        })
     }
 
     /// The row was changed in between, by another refresh perhaps: looks again.

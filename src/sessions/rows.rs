@@ -1,15 +1,21 @@
-//! Rows of the store, read and shown.
+//! Rows of the store: read, shown, replaced.
 
 use std::sync::Arc;
 
-use super::{Session, record::Record, refresh_token::session_row};
+use super::{
+    Session,
+    record::{Clear, Record},
+    refresh_token::session_row,
+};
 use crate::{
-    Authority, Op, SessionError, SessionId, StoreError,
+    Authority, Op, RandomError, SessionError, SessionId, StoreError,
     authority::Inner,
     key_ring::KeyRing,
-    replica::answering,
+    replica::{Changes, answering},
     scope::ScopeKind,
-    store::{Place, Refusal, RowId, Rows, SessionQuery, SessionRow, StoreTime},
+    store::{
+        Place, Refusal, RowId, RowVersion, Rows, SessionChange, SessionQuery, SessionRow, StoreTime,
+    },
 };
 
 /// What is read and written together: a ring, and the place that it stands for.
@@ -46,6 +52,37 @@ impl View {
     pub(super) fn read(&self, row: SessionRow) -> Result<Kept, StoreError> {
         let record = Record::of_row(&row.row, self.ring.row_key())?;
         Ok(Kept { row, record })
+    }
+
+    /// The change that puts a record in the place of what is kept, if that is still the same.
+    pub(super) fn replacing(
+        &self,
+        inner: &Inner,
+        kept: &Kept,
+        record: &Record,
+        expires_at: StoreTime,
+        rotates: bool,
+    ) -> Result<Changes, RandomError> {
+        let random = &*inner.replica.source().random;
+        let clear = Clear {
+            id: kept.id(),
+            user: kept.row.row.user,
+            version: RowVersion::draw(random)?,
+            expires_at,
+        };
+        let row = record
+            .clone()
+            .into_row(clear, self.ring.row_key(), random)?;
+        Ok(Changes {
+            ring: Arc::clone(&self.ring),
+            newest_key: None,
+            changes: Vec::new(),
+            sessions: vec![SessionChange::Replace {
+                row,
+                expected: kept.row.row.version,
+                rotates,
+            }],
+        })
     }
 
     /// Asks for rows; `then` gets them with the store's time.

@@ -168,6 +168,37 @@ fn tidy(known: Place) -> Tidy {
     }
 }
 
+/// One that has waited for the disk is dated with those that came while it waited, and not
+/// when it was asked for: a window that begins with it would be over before it is known.
+#[test]
+fn what_has_waited_is_dated_when_it_is_made() {
+    let (disk, secret) = (Disk::default(), MasterSecret::generate().unwrap());
+    drop(authority(store(&disk), &secret));
+    let kept = store(&disk);
+    let known = snapshot(&kept).head;
+    let (answered, answers) = mpsc::channel();
+    let send = |number, millis| {
+        let answered = answered.clone();
+        let done = move |answer: Result<epochkey::store::Answer<Outcome>, _>| {
+            let _ = answered.send((number, answer.unwrap().time.as_unix_millis()));
+        };
+        let commit = Commit {
+            events: vec![bump(number)],
+            now: StoreTime::from_unix_millis(millis),
+            ..empty_commit(known)
+        };
+        kept.commit(commit, Box::new(done));
+    };
+    disk.hold();
+    send(0, 1_000);
+    disk.until_somebody_waits();
+    send(1, 1_100);
+    send(2, 13_000);
+    disk.release();
+    let times: Vec<_> = answers.iter().take(3).collect();
+    assert_eq!(times, [(0, 1_000), (1, 13_000), (2, 13_000)]);
+}
+
 /// Dropping the store cancels nothing.
 #[test]
 fn what_was_asked_for_is_done_before_the_store_goes() {
