@@ -1,0 +1,8 @@
+//! The private servers, the proxy and the hostile server that other tests run against.
+
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+
+#[path = "../../examples/replicas/server/mod.rs"]
+mod server;
+
+mod private;
