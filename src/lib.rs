@@ -168,6 +168,12 @@ pub use self::{
 #[cfg(feature = "redb")]
 #[cfg_attr(docsrs, doc(cfg(feature = "redb")))]
 pub use self::{error::RedbOpenError, store::RedbStore};
+#[cfg(feature = "redis")]
+#[cfg_attr(docsrs, doc(cfg(feature = "redis")))]
+pub use self::{
+    error::RedisConnectError,
+    store::{RedisOptions, RedisStore},
+};
 
 /// The README's example is compiled and run.
 #[cfg(doctest)]

@@ -7,6 +7,8 @@ mod issue;
 mod master_secret;
 #[cfg(feature = "redb")]
 mod redb_open;
+#[cfg(feature = "redis")]
+mod redis_connect;
 mod session;
 mod store;
 mod verify;
@@ -15,6 +17,10 @@ mod verify;
 pub(crate) use self::redb_open::RedbOpenCause;
 #[cfg(feature = "redb")]
 pub use self::redb_open::RedbOpenError;
+#[cfg(feature = "redis")]
+pub use self::redis_connect::RedisConnectError;
+#[cfg(feature = "redis")]
+pub(crate) use self::redis_connect::{RedisConnectCause, WeakSetting};
 pub use self::{
     build::BuildError,
     change::{BumpError, RotateError, SwapError},

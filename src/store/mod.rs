@@ -60,12 +60,18 @@ mod log;
 mod memory;
 #[cfg(feature = "redb")]
 mod redb;
+#[cfg(feature = "redis")]
+mod redis;
 mod rules;
+#[cfg(any(feature = "redb", feature = "redis"))]
+mod worker;
 
 use std::time::Duration;
 
 #[cfg(feature = "redb")]
 pub use self::redb::RedbStore;
+#[cfg(feature = "redis")]
+pub use self::redis::{RedisOptions, RedisStore};
 pub use self::{
     change::{
         Answer, Beginning, Commit, NewHistory, NewRow, Outcome, Refusal, Rewrap, SessionChange,

@@ -6,7 +6,6 @@ mod reading;
 mod tables;
 mod tidying;
 mod watch;
-mod worker;
 mod writer;
 mod writing;
 
@@ -23,12 +22,12 @@ use self::{
     database::{Kept, open_database},
     file::StoreFile,
     reading::Reading,
-    worker::{Worker, tell},
     writer::{Change, Write},
 };
 use super::{
     Answer, Commit, Completion, Heartbeat, NewHistory, News, Outcome, Place, Reach, Receipt,
     Rewrap, SessionQuery, SessionRow, Snapshot, Standing, Store, StoreTime, StoredEpoch, Tidy,
+    worker::{Worker, tell},
 };
 use crate::{
     StoreError,

@@ -8,10 +8,11 @@ use super::{
     database::Kept,
     tables::Result,
     tidying::Tidying,
-    worker::tell,
     writing::{Writing, Written},
 };
-use crate::store::{Answer, Commit, Completion, NewHistory, Outcome, Rewrap, StoreTime, Tidy};
+use crate::store::{
+    Answer, Commit, Completion, NewHistory, Outcome, Rewrap, StoreTime, Tidy, worker::tell,
+};
 
 /// The most changes that share a transaction.
 const MOST_AT_ONCE: usize = 1024;

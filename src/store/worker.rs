@@ -8,7 +8,7 @@ use std::{
 };
 
 /// A thread that does jobs in the order in which they come. When this is dropped, it finishes
-/// those that wait, and ends.
+/// those that wait, and ends; whoever drops it waits for that, unless it was detached.
 pub(super) struct Worker<J> {
     jobs: Option<Sender<J>>,
     thread: Option<JoinHandle<()>>,
@@ -27,6 +27,13 @@ impl<J: Send + 'static> Worker<J> {
             jobs: Some(send),
             thread: Some(thread),
         })
+    }
+
+    /// Whoever drops this does not wait for the thread.
+    #[cfg(feature = "redis")]
+    pub(super) fn detached(mut self) -> Self {
+        self.thread = None;
+        self
     }
 
     /// Puts a job into the queue. Never blocks. If the thread has ended, which it does only by

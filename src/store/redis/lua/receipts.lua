@@ -1,0 +1,3 @@
+-- What each replica last said of itself.
+
+return { now, redis.call('HGETALL', RECEIPTS) }

@@ -1,0 +1,308 @@
+//! A store on a Redis server, for many replicas.
+
+mod failure;
+mod link;
+mod listener;
+mod options;
+mod reply;
+mod request;
+mod scripts;
+mod settings;
+mod snapshot;
+
+use std::{
+    fmt,
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, Ordering},
+        mpsc::Receiver,
+    },
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+use redis::Value;
+
+pub use self::options::RedisOptions;
+use self::{
+    failure::Failure,
+    link::{Link, Server},
+    listener::Announced,
+    reply::Unreadable,
+    request::Request,
+};
+use super::{
+    Answer, Commit, Completion, Heartbeat, NewHistory, News, Outcome, Place, Receipt, Rewrap,
+    SessionQuery, SessionRow, Snapshot, Standing, Store, StoreTime, StoredEpoch, Tidy,
+    worker::{Worker, tell},
+};
+use crate::{
+    StoreError,
+    error::{RedisConnectCause as Cause, RedisConnectError},
+};
+
+/// The most events that are given at once.
+const EVENTS_AT_ONCE: usize = 1000;
+/// The most requests that are sent at once.
+const REQUESTS_AT_ONCE: usize = 256;
+/// How many epochs, events and sessions are looked at in one step of tidying: the server does
+/// nothing else for about a millisecond.
+const TIDIED_AT_ONCE: usize = 500;
+
+/// A store on a Redis server, for many replicas: what one revokes, all refuse within
+/// milliseconds.
+///
+/// Works with Redis 7 or later and what is compatible with it. It needs one server with one
+/// primary, and may share it with others: all its keys begin with the
+/// [prefix](RedisOptions::prefix). The server holds no user ids, and no secret that is not
+/// wrapped with the [`MasterSecret`](crate::MasterSecret) but those of epochs, which revoke
+/// and mint nothing.
+///
+/// # Durability
+///
+/// A change is acknowledged when it is on the server's disk: with `appendonly yes` and
+/// `appendfsync always`, which is looked at whenever the server is connected to, as are that
+/// it is a primary of version 7 or later and that it evicts nothing
+/// (`maxmemory-policy noeviction`). What is weaker, or hidden by a provider, is refused unless
+/// [the danger is accepted](RedisOptions::danger_accept_lost_revocations).
+///
+/// A replica of the server gets changes after they were acknowledged. **A failover to one that
+/// lacks the last of them is a loss**: the first process to notice starts the log over, and
+/// everybody logs in again. Until then others accept what a lost bump had revoked. With
+/// `min-replicas-to-write 1`, a primary that was cut off from its replicas acknowledges nothing
+/// more, and those that follow it refuse everything when their news is too old.
+///
+/// # Threads
+///
+/// Two of its own, each with a connection: one that sends commits and reads session rows, one
+/// that hears of news. The authority's thread uses a third. Requests that wait at the same time
+/// are sent together. All three connect again by themselves, after pauses that grow and are
+/// partly random. Nothing but [`connect`](Self::connect) and
+/// [`AuthorityBuilder::open`](crate::AuthorityBuilder::open) waits for the server, so the store
+/// is used from inside an async runtime as from outside.
+///
+/// # Example
+///
+/// ```no_run
+/// use epochkey::{Authority, MasterSecret, RedisOptions, RedisStore};
+///
+/// let store = RedisStore::connect("redis://127.0.0.1:6379", RedisOptions::new())?;
+/// let authority = Authority::builder("https://issuer.example", "api")
+///     .master_secret(MasterSecret::from_env("EPOCHKEY_MASTER_SECRET")?)
+///     .open(store)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct RedisStore {
+    server: Arc<Server>,
+    announced: Arc<Announced>,
+    /// For the authority's thread.
+    link: Mutex<Link>,
+    queue: Arc<Worker<Job>>,
+    is_tidying: Arc<AtomicBool>,
+}
+
+/// What is to be asked, and who is to be told.
+struct Job {
+    request: Request,
+    done: Box<dyn FnOnce(Result<Value, Failure>) + Send>,
+}
+
+impl RedisStore {
+    /// Connects to a server: `redis://user:password@host:port/database`, where all but the
+    /// host may be left out, `unix:///path`, or with the feature `redis-tls` `rediss://…`.
+    ///
+    /// Blocks until the server has answered, or for the [time-outs](RedisOptions): call it
+    /// before an async runtime starts, or in a blocking task.
+    ///
+    /// # Errors
+    ///
+    /// [`RedisConnectError`] if the URL is not one, or the server is not reached, or not what
+    /// [it must be](Self#durability).
+    pub fn connect(url: &str, options: RedisOptions) -> Result<Self, RedisConnectError> {
+        Self::connect_to(url, options).map_err(RedisConnectError)
+    }
+
+    fn connect_to(url: &str, options: RedisOptions) -> Result<Self, Cause> {
+        options.check()?;
+        let client = options.client(url)?;
+        let server = Arc::new(Server::new(client, options));
+        let link = Link::connected(Arc::clone(&server))?;
+        let thread = |error| Cause::Thread(Arc::new(error));
+        let sender = Link::new(Arc::clone(&server));
+        let queue = Worker::start("epochkey-redis", move |queue| run(sender, &queue));
+        let announced = Arc::new(Announced::default());
+        let store = Self {
+            // Whoever drops the store may be a request handler: nobody waits for the server.
+            queue: Arc::new(queue.map_err(thread)?.detached()),
+            link: Mutex::new(link),
+            announced: Arc::clone(&announced),
+            server: Arc::clone(&server),
+            is_tidying: Arc::default(),
+        };
+        listener::start(server, announced).map_err(thread)?;
+        Ok(store)
+    }
+
+    /// Asks on the thread of whoever calls.
+    fn ask<T>(
+        &self,
+        request: &Request,
+        read: impl FnOnce(Value) -> Result<T, Unreadable>,
+    ) -> Result<T, StoreError> {
+        let mut link = self.link.lock();
+        let answer = link.ask(request)?;
+        let answer = read(answer).inspect_err(|_| link.give_up());
+        Ok(answer.map_err(Failure::from)?)
+    }
+
+    /// Asks on the thread that sends.
+    fn send<T: 'static>(
+        &self,
+        request: Request,
+        read: impl FnOnce(Value) -> Result<T, Unreadable> + Send + 'static,
+        done: impl FnOnce(Result<T, StoreError>) + Send + 'static,
+    ) {
+        let done = Box::new(move |answer: Result<Value, Failure>| {
+            let answer = answer.and_then(|value| Ok(read(value)?));
+            tell(|| done(answer.map_err(StoreError::from)));
+        });
+        self.queue.send(Job { request, done });
+    }
+
+    fn news(&self, heartbeat: &Heartbeat, keeps_receipt: bool) -> Result<Answer<News>, StoreError> {
+        let request = request::news(heartbeat, keeps_receipt, EVENTS_AT_ONCE);
+        let (answer, head) = self.ask(&request, |value| reply::news(value, heartbeat.applied))?;
+        if let (Some(head), Some(place)) = (head, heartbeat.applied) {
+            self.announced.reached(place.history, head);
+        }
+        Ok(answer)
+    }
+}
+
+/// Sends what comes through the queue, all that waits at once.
+fn run(mut link: Link, queue: &Receiver<Job>) {
+    while let Ok(first) = queue.recv() {
+        let jobs = std::iter::once(first).chain(queue.try_iter().take(REQUESTS_AT_ONCE - 1));
+        let (requests, told): (Vec<_>, Vec<_>) = jobs.map(|job| (job.request, job.done)).unzip();
+        let answers = link.ask_all(&requests);
+        for (done, answer) in told.into_iter().zip(answers) {
+            done(answer);
+        }
+    }
+}
+
+/// Goes on tidying, step by step between the requests that wait.
+fn tidy_further(queue: &Weak<Worker<Job>>, is_tidying: Arc<AtomicBool>, request: Request) {
+    let Some(sender) = queue.upgrade() else {
+        return;
+    };
+    let (again, queue) = (request.clone(), Weak::clone(queue));
+    let done = Box::new(move |answer: Result<Value, Failure>| {
+        let step = answer.and_then(|value| Ok(reply::tidied(value)?));
+        match step {
+            Ok((_, true)) => tidy_further(&queue, is_tidying, again),
+            // What is left is begun again with the next tidying.
+            Ok((_, false)) | Err(_) => is_tidying.store(false, Ordering::SeqCst),
+        }
+    });
+    sender.send(Job { request, done });
+}
+
+impl Store for RedisStore {
+    fn events_after(
+        &self,
+        heartbeat: Heartbeat,
+        wait: Duration,
+    ) -> Result<Answer<News>, StoreError> {
+        let answer = self.news(&heartbeat, true)?;
+        let nothing_new = matches!(
+            &answer.value,
+            News::Events { events, more: false } if events.is_empty()
+        );
+        match heartbeat.applied {
+            Some(place) if nothing_new && !wait.is_zero() => {
+                self.announced.wait_beyond(place, wait);
+                // Its receipt is there already. This is a script that may write all the same,
+                // so only a primary runs it.
+                self.news(&heartbeat, false)
+            }
+            _ => Ok(answer),
+        }
+    }
+
+    fn standing(&self, place: Place, _: StoreTime) -> Result<Answer<Standing>, StoreError> {
+        self.ask(&request::standing(place), reply::standing)
+    }
+
+    fn snapshot(
+        &self,
+        _: StoreTime,
+        epochs: &mut dyn FnMut(StoredEpoch),
+    ) -> Result<Answer<Option<Snapshot>>, StoreError> {
+        let Answer { value, time } = snapshot::read(&mut self.link.lock(), &self.server)?;
+        let value = value.map(|(snapshot, pages)| {
+            pages.into_iter().flatten().for_each(epochs);
+            snapshot
+        });
+        Ok(Answer { value, time })
+    }
+
+    fn begin(&self, new: NewHistory) -> Result<Answer<Outcome>, StoreError> {
+        self.ask(&request::begin(&new), reply::outcome)
+    }
+
+    fn commit(&self, commit: Commit, done: Completion<Outcome>) {
+        let announced = Arc::clone(&self.announced);
+        self.send(
+            request::commit(&commit),
+            reply::outcome,
+            move |answer: Result<Answer<Outcome>, _>| {
+                if let Ok(Outcome::Done { head }) = answer.as_ref().map(|answer| answer.value) {
+                    announced.reached(head.history, head.position);
+                }
+                done(answer);
+            },
+        );
+    }
+
+    fn sessions(&self, query: SessionQuery, done: Completion<Option<Vec<SessionRow>>>) {
+        self.send(request::sessions(&query), reply::sessions, done);
+    }
+
+    fn rewrap(&self, rewrap: Rewrap) -> Result<Answer<Outcome>, StoreError> {
+        self.ask(&request::rewrap(&rewrap), reply::outcome)
+    }
+
+    /// Takes the first step, and the others when nobody waits for it.
+    fn tidy(&self, tidy: Tidy) -> Result<Answer<Outcome>, StoreError> {
+        let request = request::tidy(&tidy, TIDIED_AT_ONCE);
+        let (answer, more) = self.ask(&request, reply::tidied)?;
+        if more && !self.is_tidying.swap(true, Ordering::SeqCst) {
+            let (queue, is_tidying) = (Arc::downgrade(&self.queue), Arc::clone(&self.is_tidying));
+            tidy_further(&queue, is_tidying, request);
+        }
+        Ok(answer)
+    }
+
+    fn receipts(&self, _: StoreTime) -> Result<Answer<Vec<Receipt>>, StoreError> {
+        self.ask(&request::receipts(), reply::receipts)
+    }
+
+    fn wake(&self) {
+        self.announced.wake();
+    }
+}
+
+impl Drop for RedisStore {
+    fn drop(&mut self) {
+        self.announced.stop();
+    }
+}
+
+impl fmt::Debug for RedisStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisStore")
+            .field("server", &self.server.address())
+            .finish_non_exhaustive()
+    }
+}

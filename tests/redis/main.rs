@@ -1,0 +1,8 @@
+//! The store on Redis, with private servers.
+
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+
+mod contract;
+
+#[path = "../../examples/replicas/server/mod.rs"]
+mod server;
