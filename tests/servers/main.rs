@@ -5,4 +5,8 @@
 #[path = "../../examples/replicas/server/mod.rs"]
 mod server;
 
+mod disturbed;
+mod network;
 mod private;
+#[path = "../simulation/random.rs"]
+mod random;
