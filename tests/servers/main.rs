@@ -6,6 +6,7 @@
 mod server;
 
 mod disturbed;
+mod lied_to;
 mod network;
 mod private;
 #[path = "../simulation/random.rs"]

@@ -4,7 +4,7 @@ use std::{
     collections::VecDeque,
     env,
     io::{self, Read, Write},
-    net::SocketAddr,
+    net::{SocketAddr, TcpStream},
 };
 
 use super::{
@@ -165,11 +165,11 @@ impl Plan {
 }
 
 impl Script for Plan {
-    fn carry(shared: &Shared<Self>, connection: &Connection, way: Way) {
-        let _ = match way {
+    fn carry(shared: &Shared<Self>, connection: &Connection, way: Way) -> io::Result<()> {
+        match way {
             Way::ToServer => carry_requests(shared, connection),
             Way::ToClient => carry_replies(shared, connection),
-        };
+        }
     }
 
     fn unreached(shared: &Shared<Self>, connection: &Connection) {
@@ -210,12 +210,12 @@ fn carry_replies(shared: &Shared<Plan>, connection: &Connection) -> io::Result<(
         match lie {
             None => client.write_all(&reply)?,
             Some(Lie::Bytes(bytes)) => client.write_all(&bytes)?,
-            Some(Lie::Last(bytes)) => return client.write_all(&bytes),
+            Some(Lie::Last(bytes)) => return hang_up(client, &bytes),
             Some(Lie::Endless(bytes)) => loop {
                 client.write_all(&bytes)?;
             },
             Some(Lie::Truncated(length)) => {
-                return client.write_all(&reply[..length % reply.len()]);
+                return hang_up(client, &reply[..length % reply.len()]);
             }
             Some(Lie::Altered(seed)) => client.write_all(&altered(&reply, seed))?,
             Some(Lie::Late) => {
@@ -231,6 +231,12 @@ fn carry_replies(shared: &Shared<Plan>, connection: &Connection) -> io::Result<(
         before = reply;
     }
     Ok(())
+}
+
+/// Says this, and that the connection is to be closed.
+fn hang_up(mut client: &TcpStream, bytes: &[u8]) -> io::Result<()> {
+    client.write_all(bytes)?;
+    Err(io::ErrorKind::ConnectionAborted.into())
 }
 
 /// Reads whole messages.

@@ -195,8 +195,8 @@ impl Cut {
 }
 
 impl Script for Plan {
-    fn carry(shared: &Shared<Self>, connection: &Connection, way: Way) {
-        let _ = carry(shared, connection, way);
+    fn carry(shared: &Shared<Self>, connection: &Connection, way: Way) -> io::Result<()> {
+        carry(shared, connection, way)
     }
 
     fn unreached(shared: &Shared<Self>, connection: &Connection) {
@@ -211,7 +211,8 @@ fn carry(shared: &Shared<Plan>, connection: &Connection, way: Way) -> io::Result
     let mut chunk = [0; 16 * 1024];
     let mut faults = Stream::new(number, way);
     loop {
-        let read = from.read(&mut chunk).unwrap_or(0);
+        let came = from.read(&mut chunk);
+        let read = *came.as_ref().unwrap_or(&0);
         let mut state = shared.lock();
         let plan = &mut state.script;
         let fault = faults.next(plan.faults.as_ref(), read);
@@ -224,10 +225,14 @@ fn carry(shared: &Shared<Plan>, connection: &Connection, way: Way) -> io::Result
             let end_is_secret = read == 0 && way == Way::ToClient && plan.is_silent(number);
             plan.holds(way) || end_is_secret
         });
-        if connection.is_over() || read == 0 {
+        let silent = state.script.is_silent(number);
+        if silent && read == 0 {
+            return Err(io::ErrorKind::ConnectionAborted.into());
+        }
+        if connection.is_over() || came? == 0 {
             return Ok(());
         }
-        if state.script.is_silent(number) {
+        if silent {
             continue;
         }
         let planned = state.script.cut(number, way, &chunk[..read]);

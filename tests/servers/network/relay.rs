@@ -20,9 +20,9 @@ pub(crate) enum Way {
 
 /// What a relay does with the bytes. Its value is under the relay's lock.
 pub(super) trait Script: Send + Sized + 'static {
-    /// Carries what comes one way, until there is no more or the connection is over. The
-    /// connection is closed when this returns.
-    fn carry(shared: &Shared<Self>, connection: &Connection, way: Way);
+    /// Carries what comes one way until there is no more. The other way goes on, except after
+    /// an error, which closes the connection.
+    fn carry(shared: &Shared<Self>, connection: &Connection, way: Way) -> io::Result<()>;
 
     /// Called instead when there is no server to connect to.
     fn unreached(shared: &Shared<Self>, connection: &Connection);
@@ -301,17 +301,19 @@ fn join<S: Script>(shared: &Shared<S>, target: Option<SocketAddr>, connection: &
             thread::scope(|scope| {
                 for way in [Way::ToServer, Way::ToClient] {
                     scope.spawn(move || {
-                        S::carry(shared, connection, way);
-                        shared.close(connection);
+                        let carried = S::carry(shared, connection, way);
+                        let end = connection.ends(way).map(|(_, to)| to);
+                        let told = end.and_then(|to| to.shutdown(Shutdown::Write));
+                        if carried.and(told).is_err() {
+                            shared.close(connection);
+                        }
                     });
                 }
             });
         }
-        Err(_) => {
-            S::unreached(shared, connection);
-            shared.close(connection);
-        }
+        Err(_) => S::unreached(shared, connection),
     }
+    shared.close(connection);
     shared.change(|state| {
         let number = connection.number;
         state.connections.retain(|other| other.number != number);
