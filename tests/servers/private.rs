@@ -172,6 +172,20 @@ fn a_replica_follows_and_keeps() {
     }
 }
 
+/// A replica that has just got everything from its primary has it in memory first.
+#[test]
+fn a_replica_keeps_what_it_got_from_the_start() {
+    let Some(mut primary) = server::redis() else {
+        return;
+    };
+    set(&primary, "key", "kept");
+    let mut replica = primary.replica().unwrap();
+    primary.kill().unwrap();
+    replica.promote().unwrap();
+    replica.restart().unwrap();
+    assert_eq!(get(&replica, "key").as_deref(), Some("kept"));
+}
+
 #[test]
 fn promotion_loses_what_was_written_after_the_cut() {
     let Some(mut primary) = server::redis() else {
