@@ -157,6 +157,7 @@ pub use self::{
     observer::Observer,
     op::Op,
     policy::{Policy, WhenFull},
+    replica::Freshness,
     scope::{Scope, ScopeKind},
     session_id::SessionId,
     sessions::{RefreshToken, Session, Sessions, TokenPair},

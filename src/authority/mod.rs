@@ -223,6 +223,7 @@ mod tests {
         assert_eq!(reads(&|| drop(authority.verify(&token))), 1);
         assert_eq!(reads(&|| drop(authority.recheck(&verified))), 1);
         assert_eq!(reads(&|| drop(authority.verify("x"))), 0);
+        assert_eq!(reads(&|| assert!(authority.freshness().is_fresh())), 1);
     }
 
     /// Readers do not wait for a writer, wherever it stands.

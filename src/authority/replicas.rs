@@ -1,9 +1,32 @@
 //! One replica among others.
 
 use super::Authority;
-use crate::{Epoch, Mark, Op, StoreError};
+use crate::{Epoch, Freshness, Mark, Op, StoreError, store::ReplicaId};
 
 impl Authority {
+    /// The id of this replica, drawn when the authority was opened: what others call it, by its
+    /// receipts. For logs.
+    pub fn replica_id(&self) -> ReplicaId {
+        self.inner.replica.source().id
+    }
+
+    /// How old the news of the store is here, at this moment: for health checks and
+    /// dashboards. Never waits.
+    ///
+    /// It reads the clocks once, and judges as [`verify`](Self::verify) would at the same moment.
+    ///
+    /// ```
+    /// # use epochkey::{Authority, MemoryStore};
+    /// # let authority = Authority::builder("https://issuer.example", "api").open(MemoryStore::new())?;
+    /// let freshness = authority.freshness();
+    /// let status = if freshness.is_fresh() { 200 } else { 503 };
+    /// # assert_eq!(status, 200);
+    /// # Ok::<(), epochkey::BuildError>(())
+    /// ```
+    pub fn freshness(&self) -> Freshness {
+        self.inner.replica.freshness()
+    }
+
     /// Finishes when `epoch`, which may come from another replica of the same store, is
     /// in force in this process.
     ///

@@ -26,7 +26,7 @@ impl Replica {
             return Err(StoreError::gap(applied, event.position));
         }
         // If it cannot be read, it may be a bump: what that revokes must not pass.
-        let cannot_read = |_: &StoreError| self.freshness.forget();
+        let cannot_read = |_: &StoreError| self.last_heard.forget();
         let change = Change::of_event(&event).inspect_err(cannot_read)?;
         let kind = Kind::of(&change);
         let ring = self.ring.load_full();

@@ -52,7 +52,7 @@ impl Replica {
             let exchange = self.reach_head(follower, wait)?;
             self.settle(follower, exchange)?;
             // To settle may take a restart, and then the head is elsewhere.
-            if !self.freshness.is_forgotten() {
+            if !self.last_heard.is_forgotten() {
                 return Ok(());
             }
             wait = Duration::ZERO;
@@ -69,7 +69,7 @@ impl Replica {
             match self.exchange(follower, sent, wait)? {
                 Reached::Head => {
                     // Dated when it was sent: what happened since may not be in it.
-                    self.freshness.reached_head(sent);
+                    self.last_heard.reached_head(sent);
                     return Ok(begun);
                 }
                 Reached::More => {}
@@ -134,7 +134,7 @@ impl Replica {
             _ => Duration::ZERO,
         };
         if off_by > skew {
-            self.freshness.forget();
+            self.last_heard.forget();
             return Err(StoreError::clock(off_by));
         }
         Ok(())
@@ -144,7 +144,7 @@ impl Replica {
     /// trusted. Refuses everything, and begins a new history if the condition holds; the next
     /// exchange tells how it went on.
     pub(super) fn begin(&self, beginning: Beginning) -> Result<Option<Place>, StoreError> {
-        self.freshness.forget();
+        self.last_heard.forget();
         let source = &self.source;
         let now = source.time.sending().store_time();
         if let Some(found) = source.store.snapshot(now, &mut |_| {})?.value {
@@ -202,7 +202,7 @@ impl Replica {
         }
         let predecessors = snapshot.predecessors.clone();
         let ring = self.source.read(snapshot, table);
-        let ring = ring.inspect_err(|_| self.freshness.forget())?;
+        let ring = ring.inspect_err(|_| self.last_heard.forget())?;
         self.replace(follower, ring);
         self.set_applied(follower, head);
         follower.predecessors = predecessors;
@@ -226,7 +226,7 @@ impl Replica {
     fn judge(&self, follower: &mut Follower, failed: bool) {
         if failed && self.source.store.reach() != Reach::Shared {
             // Nobody else writes this store, so its news does not age: it fails at once.
-            self.freshness.forget();
+            self.last_heard.forget();
         }
         let stale = !self.is_fresh(self.source.time.moment());
         if stale {

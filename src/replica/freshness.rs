@@ -1,146 +1,63 @@
 //! How old a replica's news is.
 
-use std::{
-    sync::atomic::{AtomicU64, Ordering},
-    time::Duration,
-};
+use std::time::Duration;
 
-use crate::clock::{Moment, UnixSeconds};
-
-/// No exchange counts: nothing is accepted until the next one that reaches the head.
-const NEVER: u64 = u64::MAX;
-
-/// When the exchange was sent that last reached the head of the log.
+/// How old an [`Authority`](crate::Authority)'s news of its store was at one moment: for health
+/// checks and dashboards. [`Authority::freshness`](crate::Authority::freshness) gives it.
 ///
-/// Two numbers without a lock: the monotonic one is written first and read last, so a reader
-/// who sees a new wall time sees the monotonic time that belongs to it.
-pub(crate) struct Freshness {
-    /// `None` for a store that nobody else writes: news does not age there.
+/// | store | [`is_fresh`](Self::is_fresh) | [`age`](Self::age) | [`max_staleness`](Self::max_staleness) |
+/// |---|---|---|---|
+/// | shared, news young enough | `true` | `Some`, at most `max_staleness` | `Some` |
+/// | shared, news too old | `false` | `Some`, more than `max_staleness` | `Some` |
+/// | shared, nothing that was heard counts | `false` | `None` | `Some` |
+/// | of this process alone | `true` | `None`: it does not age | `None` |
+/// | of this process alone, and it failed | `false` | `None` | `None` |
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Freshness {
+    is_fresh: bool,
+    age: Option<Duration>,
     max_staleness: Option<Duration>,
-    /// Milliseconds since 1970.
-    wall: AtomicU64,
-    /// Nanoseconds.
-    monotonic: AtomicU64,
 }
 
 impl Freshness {
-    pub(crate) fn new(max_staleness: Option<Duration>) -> Self {
+    /// Of a store that others write too.
+    pub(super) fn of_aging(age: Option<Duration>, max_staleness: Duration) -> Self {
         Self {
-            max_staleness,
-            wall: AtomicU64::new(NEVER),
-            monotonic: AtomicU64::new(0),
+            is_fresh: age.is_some_and(|age| age <= max_staleness),
+            age,
+            max_staleness: Some(max_staleness),
         }
     }
 
-    /// An exchange that was sent at this moment has reached the head of the log.
-    pub(crate) fn reached_head(&self, sent: Moment) {
-        self.monotonic.store(nanos(sent), Ordering::Release);
-        let wall = sent.store_time().as_unix_millis();
-        self.wall.store(wall.min(NEVER - 1), Ordering::Release);
-    }
-
-    /// Counts nothing that was heard so far.
-    pub(crate) fn forget(&self) {
-        self.wall.store(NEVER, Ordering::Release);
-    }
-
-    /// Whether nothing counts that was heard so far.
-    pub(crate) fn is_forgotten(&self) -> bool {
-        self.wall.load(Ordering::Acquire) == NEVER
-    }
-
-    /// Whether the news is young enough at this moment.
-    pub(crate) fn is_fresh(&self, moment: Moment) -> bool {
-        let wall = self.wall.load(Ordering::Acquire);
-        if wall == NEVER {
-            return false;
-        }
-        let Some(max_staleness) = self.max_staleness else {
-            return true;
-        };
-        let Some(elapsed) = nanos(moment).checked_sub(self.monotonic.load(Ordering::Acquire))
-        else {
-            // The exchange was sent after this moment.
-            return true;
-        };
-        // A wall clock that went back may have hidden any time, also one in which the
-        // machine slept and the monotonic clock stood still.
-        let Some(elapsed_wall) = moment.store_time().as_unix_millis().checked_sub(wall) else {
-            return false;
-        };
-        let elapsed = Duration::from_nanos(elapsed);
-        elapsed.max(Duration::from_millis(elapsed_wall)) <= max_staleness
-    }
-
-    /// The time up to which bumps made elsewhere are known here; `None` if nothing is
-    /// ever made elsewhere.
-    pub(crate) fn news_of(&self) -> Option<UnixSeconds> {
-        self.max_staleness?;
-        match self.wall.load(Ordering::Acquire) {
-            NEVER => Some(0),
-            wall => Some(wall / 1000),
-        }
-    }
-}
-
-fn nanos(moment: Moment) -> u64 {
-    u64::try_from(moment.monotonic.as_nanos()).unwrap_or(u64::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::time::UNIX_EPOCH;
-
-    fn at(wall: u64, monotonic: u64) -> Moment {
-        Moment {
-            now: wall,
-            wall: UNIX_EPOCH + Duration::from_secs(wall),
-            monotonic: Duration::from_secs(monotonic),
+    /// Of a store that nobody else writes.
+    pub(super) fn of_ageless(is_fresh: bool) -> Self {
+        Self {
+            is_fresh,
+            age: None,
+            max_staleness: None,
         }
     }
 
-    fn shared() -> Freshness {
-        Freshness::new(Some(Duration::from_secs(10)))
+    /// Whether the news is young enough to tell what was revoked. If not, everything is
+    /// refused as [`StaleEpochs`](crate::VerifyError::StaleEpochs), and nothing is issued.
+    pub fn is_fresh(&self) -> bool {
+        self.is_fresh
     }
 
-    #[test]
-    fn nothing_heard_is_not_fresh() {
-        let freshness = shared();
-        assert!(!freshness.is_fresh(at(1000, 0)));
-        freshness.reached_head(at(1000, 0));
-        assert!(freshness.is_fresh(at(1000, 0)));
-        freshness.forget();
-        assert!(!freshness.is_fresh(at(1000, 0)));
-        assert!(!Freshness::new(None).is_fresh(at(1000, 0)));
+    /// How long ago the exchange with the store was sent that last brought everything new: the
+    /// larger of what the wall clock and the monotonic clock say.
+    ///
+    /// `None` from a [shared](crate::store::Reach::Shared) store if nothing counts that was
+    /// heard of it: it has lost something, its time is not that of this machine, an event
+    /// cannot be read, or the wall clock went back. Always `None` from a store that no other
+    /// process writes, whose news does not age.
+    pub fn age(&self) -> Option<Duration> {
+        self.age
     }
 
-    #[test]
-    fn the_larger_of_both_clocks_counts() {
-        let freshness = shared();
-        freshness.reached_head(at(1000, 50));
-        for (wall, monotonic, fresh) in [
-            (1010, 60, true),
-            (1011, 60, false),
-            (1010, 61, false),
-            (1000, 61, false),
-            (999, 50, false),
-            // Read before the exchange was sent.
-            (999, 49, true),
-        ] {
-            assert_eq!(
-                freshness.is_fresh(at(wall, monotonic)),
-                fresh,
-                "{wall} {monotonic}"
-            );
-        }
-    }
-
-    #[test]
-    fn news_of_a_store_that_nobody_else_writes_does_not_age() {
-        let freshness = Freshness::new(None);
-        freshness.reached_head(at(1000, 0));
-        assert!(freshness.is_fresh(at(1_000_000, 0)) && freshness.is_fresh(at(1, 0)));
-        assert_eq!(freshness.news_of(), None);
+    /// The policy's [`max_staleness`](crate::Policy::max_staleness); `None` for a store that no
+    /// other process writes, whose news does not age.
+    pub fn max_staleness(&self) -> Option<Duration> {
+        self.max_staleness
     }
 }

@@ -10,6 +10,7 @@ mod apply;
 mod commit;
 mod follow;
 mod freshness;
+mod last_heard;
 mod pending;
 mod sending;
 mod settle;
@@ -20,13 +21,14 @@ use std::{collections::HashSet, sync::Arc};
 use arc_swap::{ArcSwap, Guard};
 use parking_lot::Mutex;
 
+pub use self::freshness::Freshness;
 pub(crate) use self::{
     answering::{answering, is_answering},
     commit::Changes,
     sending::Sending,
     source::Source,
 };
-use self::{freshness::Freshness, pending::Pending, settle::Job};
+use self::{last_heard::LastHeard, pending::Pending, settle::Job};
 use crate::{
     Observer, StoreError,
     clock::{Moment, UnixSeconds},
@@ -39,7 +41,7 @@ pub(crate) struct Replica {
     source: Source,
     observer: Arc<dyn Observer>,
     ring: ArcSwap<KeyRing>,
-    freshness: Freshness,
+    last_heard: LastHeard,
     pending: Arc<Pending>,
     jobs: Mutex<Vec<Job>>,
     /// The last event applied, for those who do not follow.
@@ -87,7 +89,7 @@ impl Replica {
             source,
             observer,
             ring: ArcSwap::from_pointee(ring),
-            freshness: Freshness::new(max_staleness),
+            last_heard: LastHeard::new(max_staleness),
             pending: Arc::default(),
             jobs: Mutex::default(),
             applied: Mutex::new(head),
@@ -129,13 +131,22 @@ impl Replica {
         Now {
             seconds: moment.now,
             is_fresh: self.is_fresh(moment),
-            news_of: self.freshness.news_of(),
+            news_of: self.last_heard.news_of(),
         }
     }
 
     /// Whether the news is young enough at this moment to tell what was revoked.
     pub(crate) fn is_fresh(&self, moment: Moment) -> bool {
-        self.freshness.is_fresh(moment)
+        self.freshness_at(moment).is_fresh()
+    }
+
+    fn freshness_at(&self, moment: Moment) -> Freshness {
+        self.last_heard.at(moment)
+    }
+
+    /// How old the news is, as a token would be judged by it.
+    pub(crate) fn freshness(&self) -> Freshness {
+        self.freshness_at(self.source.time.moment())
     }
 
     pub(crate) fn observer(&self) -> &dyn Observer {
@@ -154,7 +165,7 @@ impl Replica {
     /// Nobody follows the store any more, so nothing can be accepted or waited for.
     pub(crate) fn abandon(&self) {
         self.pending.abandon();
-        self.freshness.forget();
+        self.last_heard.forget();
         self.give_up();
     }
 

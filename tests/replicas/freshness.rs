@@ -9,7 +9,7 @@ use std::{
 };
 
 use epochkey::{
-    Authority, Clock, Grant, Scope,
+    Authority, Clock, Freshness, Grant, Scope,
     store::Effect,
     testing::{self, FaultyStore, ManualClock},
 };
@@ -64,6 +64,58 @@ fn neither_clock_can_hide_the_age_of_news() {
     assert_eq!(age_by(&held_back), stale);
     // Back by anything: it may have hidden any time.
     assert_eq!(age_by(&|clock| clock.rewind(secs(1))), stale);
+}
+
+/// What it says is what `verify`, `stats` and `issue` go by.
+#[track_caller]
+fn freshness_of(replica: &Replica, token: &epochkey::Token) -> Freshness {
+    let freshness = replica.authority.freshness();
+    let expected = match freshness.is_fresh() {
+        true => "good",
+        false => "stale_epochs",
+    };
+    assert_eq!(replica.outcome(token), expected, "{freshness:?}");
+    assert_eq!(replica.is_stale(), !freshness.is_fresh());
+    let issued = replica.authority.issue(Grant::user("v"));
+    assert_eq!(issued.is_ok(), freshness.is_fresh());
+    freshness
+}
+
+#[test]
+fn an_authority_says_how_old_its_news_is() {
+    let fleet = Fleet::new();
+    let clock = ManualClock::at_unix_seconds(START);
+    let replica = fleet.replica_with(fleet.builder().clock(clock.clone()));
+    let token = replica.issue("u");
+    assert_eq!(
+        replica.authority.freshness().max_staleness(),
+        Some(secs(10))
+    );
+    let age = |by: &dyn Fn(&ManualClock)| {
+        by(&clock);
+        freshness_of(&replica, &token).age()
+    };
+    assert_eq!(age(&|_| {}), Some(secs(0)));
+    assert_eq!(age(&|clock| clock.advance(secs(4))), Some(secs(4)));
+    // The larger of what both clocks say.
+    assert_eq!(age(&|clock| clock.set_forward(secs(6))), Some(secs(10)));
+    let step = std::time::Duration::from_millis(1);
+    assert_eq!(age(&|clock| clock.set_forward(step)), Some(secs(10) + step));
+    assert!(!replica.authority.freshness().is_fresh());
+    assert_eq!(age(&|clock| clock.rewind(secs(6) + step)), Some(secs(4)));
+    assert_eq!(age(&|clock| clock.advance(secs(7))), Some(secs(11)));
+    // Back by anything: it may have hidden any time.
+    assert_eq!(age(&|clock| clock.rewind(secs(12))), None);
+    clock.set_forward(secs(12));
+    fleet.clock.advance(secs(11));
+    replica.follow().unwrap();
+    assert_eq!(age(&|_| {}), Some(secs(0)));
+    // A clock that is off, and what cannot be read: nothing that was heard counts.
+    fleet.server.set_clock_ahead(secs(150));
+    assert!(replica.follow().is_err());
+    let freshness = freshness_of(&replica, &token);
+    assert_eq!((freshness.age(), freshness.is_fresh()), (None, false));
+    assert_eq!(freshness.max_staleness(), Some(secs(10)));
 }
 
 /// The clock of a server, whose requests take as long as they are told.
@@ -194,8 +246,15 @@ fn an_embedded_store_fails_at_once_and_does_not_age() {
     let token = authority.issue(Grant::user("u")).unwrap();
     clock.advance(secs(800));
     assert!(authority.verify(&token).is_ok());
+    let freshness = || {
+        let freshness = authority.freshness();
+        assert_eq!((freshness.age(), freshness.max_staleness()), (None, None));
+        freshness.is_fresh()
+    };
+    assert!(freshness());
     store.cut();
     assert!(testing::follow(&authority).is_err());
+    assert!(!freshness());
     assert_eq!(authority.verify(&token).unwrap_err(), STALE);
     store.mend();
     testing::follow(&authority).unwrap();
