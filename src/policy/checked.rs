@@ -11,6 +11,9 @@ const LEAST_MAX_TOKEN_LENGTH: usize = 2 * 1024;
 const GREATEST_MAX_TOKEN_LENGTH: usize = 65_535;
 /// Every verify looks through the live ring keys.
 const MOST_SCHEDULED_KEYS: u64 = 16;
+/// In seconds. The receipts of replicas are kept for an hour: one whose receipt is gone must
+/// have been refusing everything for long, though the clocks differ.
+const GREATEST_STALENESS: u64 = 1800;
 /// The longest grace window, in seconds.
 const GREATEST_GRACE: u64 = 300;
 /// Keeps every sum of times far away from overflow.
@@ -154,6 +157,13 @@ impl CheckedPolicy {
                 "is below 2 seconds, and news is fetched once a second; raise it",
             ));
         }
+        if self.max_staleness + 2 * self.max_clock_skew > GREATEST_STALENESS {
+            return Err(invalid(
+                "max_staleness",
+                "and twice `max_clock_skew` are more than half an hour together, so a replica \
+                 could act on old news when nobody knows of it any more; lower them",
+            ));
+        }
         if self.announce_for < self.max_staleness + 2 * self.max_clock_skew {
             return Err(invalid(
                 "announce_for",
@@ -277,6 +287,10 @@ mod tests {
             "max_token_length"
         );
         assert_eq!(setting(policy().max_staleness(secs(1))), "max_staleness");
+        let longest = || policy().rotate_by_hand().max_staleness(secs(1796));
+        assert!(longest().check().is_ok());
+        let too_long = longest().max_clock_skew(secs(3));
+        assert_eq!(setting(too_long), "max_staleness");
         assert_eq!(setting(policy().announce_for(secs(13))), "announce_for");
         assert_eq!(setting(policy().rotate_every(secs(13))), "rotate_every");
         assert_eq!(setting(policy().rotate_every(secs(50))), "rotate_every");

@@ -151,7 +151,8 @@ impl Policy {
     /// How old the news of a [shared](crate::store::Reach::Shared) store may be before
     /// everything is refused as [`StaleEpochs`](crate::VerifyError::StaleEpochs): the
     /// longest time that another replica's bump can take to be in force here. 10
-    /// seconds by default; at least 2.
+    /// seconds by default; at least 2. Half an hour at most, together with twice the
+    /// [`max_clock_skew`](Self::max_clock_skew).
     pub fn max_staleness(mut self, staleness: Duration) -> Self {
         self.max_staleness = staleness;
         self
