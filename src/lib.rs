@@ -53,7 +53,7 @@
 //! | set lifetimes and limits | [`Policy`] |
 //! | find out why a token is refused | [`VerifyError`], [`Authority::explain`] |
 //! | keep stale facts out of new tokens | [`Authority::mark`], [`Grant::as_of`] |
-//! | run several processes | [`Authority`], [`Policy::max_staleness`], [`Authority::wait_for`], [`Authority::catch_up`] |
+//! | run several processes | [`Authority`], [`Policy::max_staleness`], [`Authority::wait_for`], [`Authority::catch_up`], [`Authority::applied_everywhere`], [`Authority::freshness`] |
 //! | protect what a store keeps | [`MasterSecret`], [`Authority::rewrap_secrets`] |
 //! | measure and raise alarms | [`Observer`], [`Authority::stats`] |
 //! | keep it in one file | `RedbStore`, and the [guide]'s page on backups |
@@ -157,7 +157,7 @@ pub use self::{
     observer::Observer,
     op::Op,
     policy::{Policy, WhenFull},
-    replica::Freshness,
+    replica::{Freshness, ReplicaStatus},
     scope::{Scope, ScopeKind},
     session_id::SessionId,
     sessions::{RefreshToken, Session, Sessions, TokenPair},

@@ -46,7 +46,7 @@ impl Replica {
     ) -> Result<(), StoreError> {
         let mut wait = match self.is_waited_for() {
             true => Duration::ZERO,
-            false => wait,
+            false => wait.min(self.longest_wait()),
         };
         for _ in 0..MOST_TURNS {
             let exchange = self.reach_head(follower, wait)?;

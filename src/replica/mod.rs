@@ -8,27 +8,30 @@
 mod answering;
 mod apply;
 mod commit;
+mod everywhere;
 mod follow;
 mod freshness;
+mod inquiry;
 mod last_heard;
 mod pending;
 mod sending;
 mod settle;
 mod source;
+mod status;
 
 use std::{collections::HashSet, sync::Arc};
 
 use arc_swap::{ArcSwap, Guard};
 use parking_lot::Mutex;
 
-pub use self::freshness::Freshness;
 pub(crate) use self::{
     answering::{answering, is_answering},
     commit::Changes,
     sending::Sending,
     source::Source,
 };
-use self::{last_heard::LastHeard, pending::Pending, settle::Job};
+pub use self::{freshness::Freshness, status::ReplicaStatus};
+use self::{inquiry::Inquiry, last_heard::LastHeard, pending::Pending, settle::Job};
 use crate::{
     Observer, StoreError,
     clock::{Moment, UnixSeconds},
@@ -44,6 +47,7 @@ pub(crate) struct Replica {
     last_heard: LastHeard,
     pending: Arc<Pending>,
     jobs: Mutex<Vec<Job>>,
+    inquiries: Mutex<Vec<Inquiry>>,
     /// The last event applied, for those who do not follow.
     applied: Mutex<Place>,
     follower: Mutex<Follower>,
@@ -92,6 +96,7 @@ impl Replica {
             last_heard: LastHeard::new(max_staleness),
             pending: Arc::default(),
             jobs: Mutex::default(),
+            inquiries: Mutex::default(),
             applied: Mutex::new(head),
             follower: Mutex::new(Follower {
                 applied: head,

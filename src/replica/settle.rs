@@ -1,4 +1,5 @@
-//! Answers for those who wait: for an event to be in force, or for fresh news.
+//! Answers for those who wait: for an event to be in force, for fresh news, or for what other
+//! replicas say.
 
 use super::{Follower, Replica, follow::unknown, pending::Awaited};
 use crate::{
@@ -118,7 +119,7 @@ impl Replica {
         for job in due {
             (job.run)(Ok(self));
         }
-        Ok(())
+        self.settle_inquiries(follower, exchange)
     }
 
     fn settle_event(&self, follower: &Follower, event: Awaited) -> Result<(), StoreError> {
@@ -128,13 +129,7 @@ impl Replica {
             self.pending.failed(place.event, StoreError::lost);
             return Ok(());
         }
-        let now = self.source.time.sending().store_time();
-        let standing = match place.position <= follower.applied.position {
-            true => self.source.store.standing(place, now)?.value,
-            // The head is below what the store has acknowledged.
-            false => Standing::Unknown,
-        };
-        match standing {
+        match self.standing_up_to_head(follower, place)? {
             // A snapshot has brought it. Trimmed: older than every token it could concern.
             Standing::Part | Standing::Trimmed => self.pending.applied(place.event),
             // The history has changed this moment: the next exchange tells more.
@@ -150,12 +145,31 @@ impl Replica {
         Ok(())
     }
 
+    /// How a place stands to the log that this replica has just followed to its head. If it is
+    /// part of it, and was known before, it is in force here.
+    pub(super) fn standing_up_to_head(
+        &self,
+        follower: &Follower,
+        place: Place,
+    ) -> Result<Standing, StoreError> {
+        if place.position > follower.applied.position {
+            // The head is below what the store has acknowledged.
+            return Ok(Standing::Unknown);
+        }
+        let now = self.source.time.sending().store_time();
+        Ok(self.source.store.standing(place, now)?.value)
+    }
+
     /// News will not come, or not soon: nobody is left waiting for it.
     pub(super) fn give_up(&self) {
         self.pending.give_up_on_acknowledged();
         let jobs = std::mem::take(&mut *self.jobs.lock());
         for job in jobs {
             (job.run)(Err(StoreError::stale()));
+        }
+        let inquiries = std::mem::take(&mut *self.inquiries.lock());
+        for inquiry in inquiries {
+            inquiry.fail(StoreError::stale());
         }
     }
 }

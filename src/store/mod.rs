@@ -16,8 +16,9 @@
 //! - **Receipts**: what each replica last said of itself. They may go when a store of
 //!   [`Reach::Embedded`] is dropped, for nobody follows it then.
 //!
-//! Nothing in this version of the crate asks for receipts yet: they belong to the contract so
-//! that stores need not change.
+//! Receipts tell other replicas who has applied what:
+//! [`Authority::applied_everywhere`](crate::Authority::applied_everywhere) waits for those who
+//! have one. A replica is answered only when its receipt is kept.
 //!
 //! All ids are random and unique; all secrets but those of epochs are wrapped before they
 //! get here. Whoever reads a store can mint nothing and learns no user ids.
@@ -213,7 +214,10 @@ pub trait Store: Send + Sync + 'static {
     /// [`StoreError`]; some of it may be forgotten.
     fn tidy(&self, tidy: Tidy) -> Result<Answer<Outcome>, StoreError>;
 
-    /// The receipts of all replicas, in any order.
+    /// The receipts of all replicas, in any order: at least of those that were answered before
+    /// this was sent. Like [`events_after`](Self::events_after), this must not come from a
+    /// standby or a cache. Called about 20 times a second while somebody waits for an epoch to
+    /// be in force everywhere.
     ///
     /// # Errors
     ///
