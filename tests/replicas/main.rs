@@ -4,6 +4,7 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 mod attacks;
+mod everywhere;
 mod findings;
 mod freshness;
 mod life;

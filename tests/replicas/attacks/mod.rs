@@ -18,7 +18,8 @@ use epochkey::{
     testing::{self, ManualClock},
 };
 
-use self::stores::{Between, OneWriter};
+pub(crate) use self::stores::Between;
+use self::stores::OneWriter;
 use crate::support::*;
 
 /// The head was reached, and the answer is on its way, when the store loses its tail and

@@ -1,0 +1,130 @@
+//! What asking costs, and how it ends when the store does not answer.
+
+use std::sync::atomic::Ordering;
+
+use epochkey::{Observer, Scope};
+
+use super::*;
+
+fn reads(store: &Eavesdropped) -> usize {
+    store.reads.load(Ordering::SeqCst)
+}
+
+#[test]
+fn a_stale_replica_does_not_know() {
+    let fleet = Fleet::new();
+    let (ours, _theirs) = (fleet.replica(), fleet.replica());
+    let epoch = ours.bump("u");
+    let everywhere = ours.authority.applied_everywhere(epoch);
+    ours.follow().unwrap();
+    ours.link.cut();
+    fleet.clock.advance(secs(10));
+    assert!(ours.follow().is_err());
+    assert!(is_running(&everywhere));
+    fleet.clock.advance(MOMENT);
+    let behind = ours.authority.replicas_behind(epoch);
+    assert!(ours.follow().is_err());
+    for op in [everywhere, behind] {
+        assert_eq!(op.wait().unwrap_err().label(), "stale");
+    }
+}
+
+#[test]
+fn nor_does_one_that_nobody_follows_the_store_for() {
+    struct Panicking;
+    impl Observer for Panicking {
+        fn bumped(&self, _: Epoch) {
+            panic!("an observer must not panic");
+        }
+    }
+    let builder = Authority::builder("i", "a").observer(Panicking);
+    let authority = builder.open(epochkey::MemoryStore::new()).unwrap();
+    let epoch = Fleet::new().replica().bump("u");
+    assert!(authority.bump(Scope::user("u")).wait().is_err());
+    for op in [
+        authority.applied_everywhere(epoch),
+        authority.replicas_behind(epoch),
+    ] {
+        assert!(op.wait().is_err());
+    }
+}
+
+/// News comes, and receipts do not: who waits is told so, no later than it would have been
+/// told otherwise.
+#[test]
+fn receipts_that_cannot_be_read_are_an_error() {
+    let fleet = Fleet::new();
+    let (ours, store) = eavesdropping(&fleet);
+    let _theirs = fleet.replica();
+    let epoch = testing::finish(&ours, ours.bump(Scope::user("u"))).unwrap();
+    store.fails.store(true, Ordering::SeqCst);
+    let everywhere = ours.applied_everywhere(epoch);
+    for _ in 0..14 {
+        assert_eq!(testing::follow(&ours).unwrap_err().label(), "unavailable");
+        fleet.clock.advance(secs(1));
+    }
+    assert!(is_running(&everywhere));
+    assert!(
+        ours.freshness().is_fresh(),
+        "its news is not the worse for it"
+    );
+    fleet.clock.advance(MOMENT);
+    assert!(testing::follow(&ours).is_err());
+    assert_eq!(everywhere.wait().unwrap_err().label(), "unavailable");
+    follow(&ours);
+    // One failure is not the end.
+    let everywhere = ours.applied_everywhere(epoch);
+    assert!(testing::follow(&ours).is_err());
+    store.fails.store(false, Ordering::SeqCst);
+    store.alter(Vec::clear);
+    follow(&ours);
+    assert_eq!(everywhere.wait().unwrap(), []);
+}
+
+#[test]
+fn many_who_ask_at_once_are_answered_by_few_reads() {
+    let fleet = Fleet::new();
+    let (ours, store) = eavesdropping(&fleet);
+    let theirs = fleet.replica();
+    let scopes = (0..100).map(|number| Scope::user(number.to_string()));
+    let epochs = testing::finish(&ours, ours.bump_many(scopes)).unwrap();
+    let ops: Vec<_> = epochs
+        .iter()
+        .map(|epoch| ours.applied_everywhere(*epoch))
+        .collect();
+    for _ in 0..7 {
+        follow(&ours);
+    }
+    assert!(ops.iter().all(is_running));
+    theirs.follow().unwrap();
+    theirs.follow().unwrap();
+    for _ in 0..7 {
+        follow(&ours);
+    }
+    assert_eq!(reads(&store), 14);
+    for op in ops {
+        assert_eq!(op.wait().unwrap(), []);
+    }
+}
+
+/// Dropped, it goes on, and ends by itself.
+#[test]
+fn nobody_asks_when_all_is_known() {
+    let fleet = Fleet::new();
+    let (ours, store) = eavesdropping(&fleet);
+    let _silent = fleet.replica();
+    let epoch = testing::finish(&ours, ours.bump(Scope::user("u"))).unwrap();
+    follow(&ours);
+    assert_eq!(reads(&store), 0);
+    drop(ours.applied_everywhere(epoch));
+    drop(ours.replicas_behind(epoch));
+    for seconds in 0..=14 {
+        follow(&ours);
+        assert_eq!(reads(&store), seconds + 1);
+        fleet.clock.advance(secs(1));
+    }
+    for _ in 0..3 {
+        follow(&ours);
+        assert_eq!(reads(&store), 16);
+    }
+}
