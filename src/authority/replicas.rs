@@ -67,11 +67,12 @@ impl Authority {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
-    /// # What it rests on
+    /// # When the store loses something
     ///
-    /// That the store keeps what replicas say of themselves: one of which it lost every trace,
-    /// as in a failover just after that replica started, is not waited for. And that the
-    /// epoch is not lost afterwards.
+    /// It may have lost with it that a replica is there. So after a new
+    /// [history](crate#words) has begun, nothing is finished before a replica of the one before,
+    /// with this one's `max_staleness`, refuses everything. Until some replica notices a
+    /// loss, nobody knows, and what was in force everywhere may be lost afterwards.
     ///
     /// # Errors
     ///

@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     Follower, Replica, ReplicaStatus,
-    inquiry::{Inquiry, Until},
+    inquiry::{Inquiry, Patience, Until},
 };
 use crate::{
     Epoch, StoreError,
@@ -76,7 +76,7 @@ impl Replica {
             .extract_if(.., |inquiry| inquiry.is_over())
             .collect();
         if let Err(error) = &asked {
-            self.fail_overdue(&mut inquiries, error);
+            self.fail_overdue(follower, &mut inquiries, error);
         }
         self.inquiries.lock().splice(..0, inquiries);
         over.into_iter().for_each(Inquiry::tell);
@@ -180,8 +180,8 @@ impl Replica {
         now: Moment,
         inquiries: &mut [Inquiry],
     ) -> Result<(), StoreError> {
-        let margin = self.margin();
-        let answered = |inquiry: &&mut Inquiry| inquiry.is_answered(now.monotonic, margin);
+        let patience = self.patience(follower, now);
+        let answered = |inquiry: &&mut Inquiry| inquiry.is_answered(&patience);
         for inquiry in inquiries
             .iter_mut()
             .filter(answered)
@@ -196,18 +196,21 @@ impl Replica {
     }
 
     /// News comes, and receipts do not: nobody is left waiting for them.
-    fn fail_overdue(&self, inquiries: &mut Vec<Inquiry>, error: &StoreError) {
-        let now = self.source.time.sending().monotonic;
-        let (longest, margin) = (self.source.policy.max_staleness(), self.margin());
-        let overdue = |inquiry: &mut Inquiry| inquiry.is_overdue(now, longest, margin);
+    fn fail_overdue(&self, follower: &Follower, inquiries: &mut Vec<Inquiry>, error: &StoreError) {
+        let patience = self.patience(follower, self.source.time.sending());
+        let overdue = |inquiry: &mut Inquiry| inquiry.is_overdue(&patience);
         for inquiry in inquiries.extract_if(.., overdue) {
             inquiry.fail(StoreError::unavailable(error.to_string()));
         }
     }
 
-    /// By how much clocks may differ that run for the same time, and a standby may lag that
-    /// looks like the primary.
-    fn margin(&self) -> Duration {
-        2 * self.source.policy.max_clock_skew()
+    fn patience(&self, follower: &Follower, now: Moment) -> Patience {
+        Patience {
+            now: now.monotonic,
+            in_history_since: follower.in_history_since,
+            max_staleness: self.source.policy.max_staleness(),
+            // By so much clocks may differ, and a standby may lag that looks like the primary.
+            margin: 2 * self.source.policy.max_clock_skew(),
+        }
     }
 }

@@ -204,6 +204,9 @@ impl Replica {
         let ring = self.source.read(snapshot, table);
         let ring = ring.inspect_err(|_| self.last_heard.forget())?;
         self.replace(follower, ring);
+        if !same_history {
+            follower.in_history_since = Some(self.source.time.sending().monotonic);
+        }
         self.set_applied(follower, head);
         follower.predecessors = predecessors;
         Ok(())

@@ -61,6 +61,23 @@ struct Heard {
     others: HashMap<ReplicaId, Other>,
 }
 
+/// How long a replica may go on with what it heard before some moment.
+pub(super) struct Patience {
+    pub(super) now: Duration,
+    /// When this replica came to the present history, if there was one before.
+    pub(super) in_history_since: Option<Duration>,
+    /// This replica's own, and most likely that of the others.
+    pub(super) max_staleness: Duration,
+    pub(super) margin: Duration,
+}
+
+impl Patience {
+    /// Whether it refuses everything by now, or has heard what came after that moment.
+    fn ends(&self, since: Duration, max_staleness: Duration) -> bool {
+        self.now.saturating_sub(since) > max_staleness + self.margin
+    }
+}
+
 struct Other {
     receipt: Receipt,
     /// The longest it ever named.
@@ -177,15 +194,16 @@ impl Inquiry {
     }
 
     /// Whether all is known that was asked, if the epoch still is part of the log.
-    pub(super) fn is_answered(&self, now: Duration, margin: Duration) -> bool {
+    pub(super) fn is_answered(&self, patience: &Patience) -> bool {
         let Some(heard) = self.heard() else {
             return false;
         };
         match self.until {
             Until::Known => self.places().next().is_none(),
-            Until::InForceEverywhere => heard
-                .unconfirmed()
-                .all(|other| heard.has_outlasted(other, now, margin)),
+            Until::InForceEverywhere => {
+                let refuses = |other: &Other| patience.ends(heard.since, other.max_staleness);
+                heard.unconfirmed().all(refuses) && heard.are_complete(patience)
+            }
         }
     }
 
@@ -200,14 +218,11 @@ impl Inquiry {
     }
 
     /// Whether it should have been answered by now, as far as replicas are concerned.
-    pub(super) fn is_overdue(&self, now: Duration, longest: Duration, margin: Duration) -> bool {
-        let since = self.heard().map_or(self.asked_at, |heard| heard.since);
-        let others = self
-            .heard()
-            .into_iter()
-            .flat_map(|heard| heard.unconfirmed());
-        let longest = others.fold(longest, |longest, other| longest.max(other.max_staleness));
-        now.saturating_sub(since) > longest + margin
+    pub(super) fn is_overdue(&self, patience: &Patience) -> bool {
+        match self.heard() {
+            Some(heard) => patience.ends(heard.since, heard.longest(patience)),
+            None => patience.ends(self.asked_at, patience.max_staleness),
+        }
     }
 
     /// Tells who asked, when it is over.
@@ -238,11 +253,18 @@ impl Heard {
         self.others.values().filter(|other| !other.has_confirmed)
     }
 
-    /// Whether a replica that has not confirmed refuses everything by now, or has applied the
-    /// epoch. What it heard without the epoch was asked for before the receipts
-    /// were read first, and is older than it allows.
-    fn has_outlasted(&self, other: &Other, now: Duration, margin: Duration) -> bool {
-        now.saturating_sub(self.since) > other.max_staleness + margin
+    /// Whether there is a receipt of each replica that may accept anything. A store that has
+    /// lost its tail, or was restored from a backup, may have lost receipts with it: of
+    /// replicas that are in a history before this one.
+    fn are_complete(&self, patience: &Patience) -> bool {
+        let longest = self.longest(patience);
+        let since = patience.in_history_since;
+        since.is_none_or(|since| patience.ends(since, longest))
+    }
+
+    fn longest(&self, patience: &Patience) -> Duration {
+        let others = self.others.values().map(|other| other.max_staleness);
+        others.fold(patience.max_staleness, Duration::max)
     }
 }
 

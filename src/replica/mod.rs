@@ -19,7 +19,7 @@ mod settle;
 mod source;
 mod status;
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use arc_swap::{ArcSwap, Guard};
 use parking_lot::Mutex;
@@ -70,6 +70,9 @@ struct Follower {
     applied: Place,
     /// The histories before the present one.
     predecessors: Vec<HistoryId>,
+    /// When it came to the present history, by the monotonic clock; `None` if there was none
+    /// before.
+    in_history_since: Option<Duration>,
     /// The keys that were seen to go. One of them in an answer proves that the store has
     /// lost something.
     gone: HashSet<KeyId>,
@@ -89,6 +92,8 @@ impl Replica {
             Reach::Memory | Reach::Embedded => None,
             Reach::Shared => Some(source.policy.max_staleness()),
         };
+        let now = source.time.sending().monotonic;
+        let in_history_since = (!predecessors.is_empty()).then_some(now);
         let replica = Self {
             source,
             observer,
@@ -101,11 +106,12 @@ impl Replica {
             follower: Mutex::new(Follower {
                 applied: head,
                 predecessors,
+                in_history_since,
                 gone: HashSet::new(),
                 told_stale: false,
             }),
         };
-        replica.follow(std::time::Duration::ZERO)?;
+        replica.follow(Duration::ZERO)?;
         Ok(replica)
     }
 

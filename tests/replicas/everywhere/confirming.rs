@@ -246,8 +246,47 @@ fn a_new_history_is_waited_for() {
     assert_eq!(behind[0].position(), None, "of the history before");
     theirs.follow().unwrap();
     theirs.follow().unwrap();
-    assert_eq!(ours.finish(everywhere), []);
     assert_eq!(theirs.outcome(&token), "unknown_key");
+    // A store that was restored has forgotten who was there, so nobody is known to be the last.
+    pass(&fleet, secs(14), &[&ours, &theirs]);
+    assert!(is_running(&everywhere));
+    pass(&fleet, MOMENT, &[&ours]);
+    assert_eq!(everywhere.wait().unwrap(), []);
+    let everywhere = ours.authority.applied_everywhere(epoch);
+    ours.follow().unwrap();
+    assert_eq!(everywhere.wait().unwrap(), []);
+}
+
+/// A failover has forgotten a replica that had just started, and which does not hear of it.
+#[test]
+fn a_replica_that_the_store_has_forgotten_is_waited_for() {
+    for boots in [false, true] {
+        let fleet = Fleet::new();
+        let ours = fleet.replica();
+        let backup = fleet.server.back_up();
+        ours.bump("a");
+        let forgotten = fleet.replica();
+        let token = forgotten.issue("u");
+        forgotten.link.cut();
+        fleet.server.restore(&backup);
+        let _ = ours.follow();
+        ours.follow().unwrap();
+        let ours = match boots {
+            false => ours,
+            true => fleet.replica(),
+        };
+        let epoch = ours.bump("u");
+        let everywhere = ours.authority.applied_everywhere(epoch);
+        ours.follow().unwrap();
+        pass(&fleet, secs(10), &[&ours]);
+        assert!(is_running(&everywhere));
+        assert_eq!(forgotten.outcome(&token), "good");
+        pass(&fleet, secs(4), &[&ours]);
+        assert!(is_running(&everywhere));
+        pass(&fleet, MOMENT, &[&ours]);
+        everywhere.wait().unwrap();
+        forgotten.assert_refuses_everything(&token);
+    }
 }
 
 /// A key that not all have the secret for: it says that it is there, and cannot go on.

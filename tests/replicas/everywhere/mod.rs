@@ -3,6 +3,7 @@
 mod asking;
 mod confirming;
 mod eavesdropped;
+mod random;
 mod silent;
 mod threads;
 
