@@ -9,7 +9,7 @@ use epochkey::{
 
 use super::*;
 
-const SEEDS: u64 = 150;
+const SEEDS: u64 = 100;
 const STEPS: usize = 250;
 
 /// SplitMix64.
@@ -190,7 +190,7 @@ fn what_is_in_force_everywhere_is_accepted_nowhere() {
         total.some_refuse += world.tally.some_refuse;
         total.failed += world.tally.failed;
     }
-    assert!(total.all_confirmed > 150, "{total:?}");
-    assert!(total.some_refuse > 150, "{total:?}");
+    assert!(total.all_confirmed > 100, "{total:?}");
+    assert!(total.some_refuse > 100, "{total:?}");
     assert!(total.failed > 50, "{total:?}");
 }
