@@ -53,10 +53,11 @@
 //! | set lifetimes and limits | [`Policy`] |
 //! | find out why a token is refused | [`VerifyError`], [`Authority::explain`] |
 //! | keep stale facts out of new tokens | [`Authority::mark`], [`Grant::as_of`] |
-//! | run several processes | [`Authority`], [`Policy::max_staleness`], [`Authority::wait_for`], [`Authority::catch_up`], [`Authority::applied_everywhere`], [`Authority::freshness`] |
+//! | run several processes | [`Policy::max_staleness`], [`Authority::wait_for`], [`Authority::applied_everywhere`], [`Authority::catch_up`], [`Authority::freshness`] |
 //! | protect what a store keeps | [`MasterSecret`], [`Authority::rewrap_secrets`] |
 //! | measure and raise alarms | [`Observer`], [`Authority::stats`] |
 //! | keep it in one file | `RedbStore`, and the [guide]'s page on backups |
+//! | share it on a Redis server | `RedisStore`, and the [guide]'s page on running replicas |
 //! | write a store | [`store`] |
 //!
 //! # Words
@@ -101,7 +102,8 @@
 //!
 //! # Features
 //!
-//! None by default. `redb` adds `RedbStore`. `testing` adds the module `testing`, for tests: a one-line authority,
+//! None by default. `redb` adds `RedbStore`. `redis` adds `RedisStore`, and `redis-tls` its
+//! `rediss://` URLs. `testing` adds the module `testing`, for tests: a one-line authority,
 //! the manual clock, a store that fails as told, the contract suite for stores, and known secrets.
 
 #![forbid(unsafe_code)]

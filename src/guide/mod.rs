@@ -8,6 +8,11 @@ pub mod backups {
 pub mod remedies {
     #![doc = include_str!("remedies.md")]
 }
+#[cfg(feature = "redis")]
+#[cfg_attr(docsrs, doc(cfg(feature = "redis")))]
+pub mod replicas {
+    #![doc = include_str!("replicas.md")]
+}
 pub mod sessions {
     #![doc = include_str!("sessions.md")]
 }

@@ -1,0 +1,96 @@
+//! Many replicas on one server: how soon a bump is in force on all of them, what following a
+//! server costs a verify, and how long a replica takes to start.
+//!
+//! `cargo bench --manifest-path benches/Cargo.toml --bench replicas -- redis`; the number of
+//! epochs that a replica starts with can be given by `EPOCHKEY_EPOCHS`. Each part runs alone
+//! with `propagation`, `verify` or `start` behind the name of the store.
+
+mod propagation;
+#[path = "../../examples/replicas/server/mod.rs"]
+mod server;
+mod start;
+mod verify;
+
+use std::{env, error::Error, sync::Arc};
+
+use epochkey::{Authority, AuthorityBuilder, MasterSecret, RedisOptions, RedisStore, Store};
+
+use self::server::{RedisServer, Server};
+
+type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
+
+const PARTS: [&str; 3] = ["propagation", "verify", "start"];
+
+fn main() -> Result<()> {
+    let words: Vec<String> = env::args()
+        .skip(1)
+        .filter(|word| word != "--bench")
+        .collect();
+    let parts: Vec<&str> = words.iter().skip(1).map(String::as_str).collect();
+    let parts = if parts.is_empty() {
+        PARTS.to_vec()
+    } else {
+        parts
+    };
+    match words.first().map(String::as_str) {
+        Some("redis") => run(&Redis(RedisServer::with(&[])?), &parts),
+        _ => Err("which store? `-- redis`".into()),
+    }
+}
+
+fn run(place: &dyn Place, parts: &[&str]) -> Result<()> {
+    for part in parts {
+        match *part {
+            "propagation" => propagation::run(place)?,
+            "verify" => verify::run(place)?,
+            "start" => start::run(place)?,
+            other => return Err(format!("no part `{other}`").into()),
+        }
+    }
+    Ok(())
+}
+
+/// A server, and how to use it.
+trait Place: Sync {
+    /// A connection of its own to the store of that name.
+    fn store(&self, name: &str) -> Result<Arc<dyn Store>>;
+
+    /// Makes one small durable write by the server's own means, for comparison.
+    fn writer(&self) -> Result<Box<dyn FnMut() -> Result<()> + Send>>;
+
+    /// Makes the shortest exchange with the server.
+    fn pinger(&self) -> Result<Box<dyn FnMut() -> Result<()> + Send>>;
+}
+
+struct Redis(RedisServer);
+
+impl Place for Redis {
+    fn store(&self, name: &str) -> Result<Arc<dyn Store>> {
+        let options = RedisOptions::new().prefix(name);
+        Ok(Arc::new(RedisStore::connect(&self.0.url(), options)?))
+    }
+
+    fn writer(&self) -> Result<Box<dyn FnMut() -> Result<()> + Send>> {
+        let mut connection = self.0.connection()?;
+        Ok(Box::new(move || {
+            let mut command = redis::cmd("SET");
+            Ok(command
+                .arg("written")
+                .arg("50 bytes of text, about as many as a bump takes")
+                .exec(&mut connection)?)
+        }))
+    }
+
+    fn pinger(&self) -> Result<Box<dyn FnMut() -> Result<()> + Send>> {
+        let mut connection = self.0.connection()?;
+        Ok(Box::new(move || {
+            Ok(redis::cmd("PING").exec(&mut connection)?)
+        }))
+    }
+}
+
+fn builder() -> Result<AuthorityBuilder> {
+    const SECRET: &str = "6f0a2b7c9d1e8f3a5b4c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9a0b1c";
+    let builder = Authority::builder("https://issuer.example", "api");
+    Ok(builder.master_secret(MasterSecret::from_text(SECRET)?))
+}
