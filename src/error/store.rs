@@ -6,8 +6,8 @@ type Source = Box<dyn error::Error + Send + Sync>;
 
 /// The store failed, or what it answered cannot be used.
 ///
-/// After one a change may or may not have been kept, unless its label is `refused`: then
-/// nothing was changed. Each method says whether to try again.
+/// After one a change may or may not have been kept, unless its label is `refused` or
+/// `too_large`: then nothing was changed. Each method says whether to try again.
 #[derive(Debug)]
 pub struct StoreError(Cause);
 
@@ -22,6 +22,7 @@ enum Cause {
     WrongMasterSecret,
     Clock { off_by: Duration },
     Refused(Refusal),
+    TooLarge { events: usize, most: usize },
     Lost,
     NotInForce,
     Stale,
@@ -40,6 +41,11 @@ impl StoreError {
     /// What the store holds cannot be understood: asking again does not help.
     pub fn damaged(source: impl Into<Source>) -> Self {
         Self(Cause::Damaged(source.into()))
+    }
+
+    /// A commit has more events than the store takes at once, and nothing was changed.
+    pub fn too_large(events: usize, most: usize) -> Self {
+        Self(Cause::TooLarge { events, most })
     }
 }
 
@@ -108,6 +114,7 @@ impl StoreError {
                 | Cause::UnreadableEvent { .. }
                 | Cause::WrongMasterSecret
                 | Cause::Clock { .. }
+                | Cause::TooLarge { .. }
                 | Cause::Random(_)
         )
     }
@@ -134,6 +141,7 @@ impl StoreError {
             Cause::WrongMasterSecret => "wrong_master_secret",
             Cause::Clock { .. } => "clock",
             Cause::Refused(_) => "refused",
+            Cause::TooLarge { .. } => "too_large",
             Cause::Lost => "lost",
             Cause::NotInForce => "not_in_force",
             Cause::Stale => "stale",
@@ -180,6 +188,11 @@ impl fmt::Display for StoreError {
                 "the log has started over or lost its tail, and nothing was changed; try again",
             ),
             Cause::Refused(_) => f.write_str("somebody else was first, and nothing was changed"),
+            Cause::TooLarge { events, most } => write!(
+                f,
+                "the store takes at most {most} events at once, and not {events}: make several \
+                 commits of it"
+            ),
             Cause::Lost => f.write_str(
                 "the store acknowledged the event and lost it; all tokens from before are refused",
             ),

@@ -187,7 +187,9 @@ pub trait Store: Send + Sync + 'static {
     /// [`StoreError`]; the history may or may not have begun.
     fn begin(&self, new: NewHistory) -> Result<Answer<Outcome>, StoreError>;
 
-    /// Makes a change, if its conditions hold, and says so when it is durable.
+    /// Makes a change, if its conditions hold, and says so when it is durable. If it has more
+    /// events than the store can take at once, it fails with
+    /// [`StoreError::too_large`]; a thousand must be possible.
     ///
     /// Does not block; `done` is called on any thread, this one included.
     fn commit(&self, commit: Commit, done: Completion<Outcome>);

@@ -41,13 +41,17 @@ use crate::{
     error::{RedisConnectCause as Cause, RedisConnectError},
 };
 
-/// The most events that are given at once.
-const EVENTS_AT_ONCE: usize = 1000;
+/// The most events that are given at once: the server does nothing else for a millisecond or
+/// two, for what goes through a script costs it more than what it answers itself.
+const EVENTS_AT_ONCE: usize = 250;
+/// The most events that are committed at once. The server does nothing else meanwhile: for
+/// these about as long as an exchange may take that is not to be noticed.
+const EVENTS_IN_ONE_COMMIT: usize = 20_000;
 /// The most requests that are sent at once.
 const REQUESTS_AT_ONCE: usize = 256;
 /// How many epochs, events and sessions are looked at in one step of tidying: the server does
 /// nothing else for about a millisecond.
-const TIDIED_AT_ONCE: usize = 500;
+const TIDIED_AT_ONCE: usize = 250;
 
 /// A store on a Redis server, for many replicas: what one revokes, all refuse within
 /// milliseconds.
@@ -71,6 +75,12 @@ const TIDIED_AT_ONCE: usize = 500;
 /// everybody logs in again. Until then others accept what a lost bump had revoked. With
 /// `min-replicas-to-write 1`, a primary that was cut off from its replicas acknowledges nothing
 /// more, and those that follow it refuse everything when their news is too old.
+///
+/// # Limits
+///
+/// One commit has at most 20,000 events: [`bump_many`](crate::Authority::bump_many) of more
+/// scopes fails, and nothing is changed. The server does nothing else while it makes a commit,
+/// about 10 µs for each event.
 ///
 /// # Threads
 ///
@@ -252,6 +262,10 @@ impl Store for RedisStore {
     }
 
     fn commit(&self, commit: Commit, done: Completion<Outcome>) {
+        let events = commit.events.len();
+        if events > EVENTS_IN_ONE_COMMIT {
+            return done(Err(StoreError::too_large(events, EVENTS_IN_ONE_COMMIT)));
+        }
         let announced = Arc::clone(&self.announced);
         self.send(
             request::commit(&commit),

@@ -32,6 +32,7 @@ local function below(a, b)
 end
 
 local function plus(a, b)
+  if #a < 16 and #b < 16 then return string.format('%.0f', a + b) end
   local digits, carry = {}, 0
   for i = 1, math.max(#a, #b) do
     local sum = carry + (a:byte(-i) or 48) + (b:byte(-i) or 48) - 96

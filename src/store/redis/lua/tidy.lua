@@ -30,17 +30,18 @@ if below(swept, epochs_up_to) then
 end
 
 -- Events, from the oldest on, and never the newest.
-local oldest_kept
-local entries = redis.call('XRANGE', LOG, '-', '+', 'COUNT', most)
-for _, entry in ipairs(entries) do
+local function may_go(entry)
   local at = event_of(entry)
-  oldest_kept = entry[1]
-  if at.position == position or below(events_up_to, at.position)
-    or not below(at.time, events_before) then break end
+  return at.position ~= position and not below(events_up_to, at.position)
+    and below(at.time, events_before)
 end
-if oldest_kept and oldest_kept ~= entries[1][1] then
-  redis.call('XTRIM', LOG, 'MINID', oldest_kept)
-  more = more or oldest_kept == entries[#entries][1]
+
+local first = redis.call('XRANGE', LOG, '-', '+', 'COUNT', 1)[1]
+if first and may_go(first) then
+  local entries, kept = redis.call('XRANGE', LOG, '-', '+', 'COUNT', most), 1
+  while kept < #entries and may_go(entries[kept]) do kept = kept + 1 end
+  redis.call('XTRIM', LOG, 'MINID', entries[kept][1])
+  more = more or kept == #entries
 end
 
 -- Sessions. The order of their scores is exact only up to 2^53.
