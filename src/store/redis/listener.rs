@@ -22,8 +22,6 @@ use crate::store::{HistoryId, Place};
 
 /// How long the server waits for news before it answers that there is none.
 const BLOCK: Duration = Duration::from_secs(1);
-/// How many entries it gives at once, of which only the last is looked at.
-const MOST_ENTRIES: usize = 1000;
 
 /// The position up to which there is news, as far as is known.
 #[derive(Default)]
@@ -123,19 +121,20 @@ pub(super) fn start(server: Arc<Server>, announced: Arc<Announced>) -> io::Resul
     Ok(())
 }
 
-/// Waits for an entry of the log beyond this position.
+/// Waits for an entry of the log beyond this position. One is enough to wake who waits; he asks
+/// for all there are, and the next question goes on behind them.
 fn next(link: &mut Link, server: &Server, after: u64) -> Result<Option<u64>, Failure> {
     let mut command = cmd("XREAD");
     command
         .arg("COUNT")
-        .arg(MOST_ENTRIES)
+        .arg(1)
         .arg("BLOCK")
         .arg(BLOCK.as_millis() as u64)
         .arg("STREAMS")
         .arg(server.keys.log())
         .arg(format!("{after}-0"));
     let answer = link.command(&command, BLOCK)?;
-    let position = reply::last_position(answer);
+    let position = reply::entry(answer);
     Ok(position.inspect_err(|_| link.give_up())?)
 }
 

@@ -352,8 +352,8 @@ pub(super) fn page(value: Value) -> Result<(Option<Vec<u8>>, Vec<StoredEpoch>)> 
     Ok((cursor, epochs))
 }
 
-/// The position of the last entry that `XREAD` gives of one stream, if there is any.
-pub(super) fn last_position(value: Value) -> Result<Option<u64>> {
+/// The position of the entry that `XREAD` gives of one stream, if there is any.
+pub(super) fn entry(value: Value) -> Result<Option<u64>> {
     if value == Value::Nil {
         return Ok(None);
     }
@@ -361,6 +361,6 @@ pub(super) fn last_position(value: Value) -> Result<Option<u64>> {
     let mut stream = streams.fields()?;
     streams.end()?;
     stream.bytes()?;
-    let last = stream.fields()?.0.next_back().ok_or(Unreadable)?;
-    entry_position(&Fields::of(last)?.bytes()?).map(Some)
+    let entry = stream.fields()?.value()?;
+    entry_position(&Fields::of(entry)?.bytes()?).map(Some)
 }
