@@ -25,7 +25,7 @@ fn a_stale_replica_does_not_know() {
     let behind = ours.authority.replicas_behind(epoch);
     assert!(ours.follow().is_err());
     for op in [everywhere, behind] {
-        assert_eq!(op.wait().unwrap_err().label(), "stale");
+        assert_eq!(ended(op).unwrap_err().label(), "stale");
     }
 }
 
@@ -70,7 +70,7 @@ fn receipts_that_cannot_be_read_are_an_error() {
     );
     fleet.clock.advance(MOMENT);
     assert!(testing::follow(&ours).is_err());
-    assert_eq!(everywhere.wait().unwrap_err().label(), "unavailable");
+    assert_eq!(ended(everywhere).unwrap_err().label(), "unavailable");
     follow(&ours);
     // One failure is not the end.
     let everywhere = ours.applied_everywhere(epoch);
@@ -78,7 +78,7 @@ fn receipts_that_cannot_be_read_are_an_error() {
     store.fails.store(false, Ordering::SeqCst);
     store.alter(Vec::clear);
     follow(&ours);
-    assert_eq!(everywhere.wait().unwrap(), []);
+    assert_eq!(ended(everywhere).unwrap(), []);
 }
 
 #[test]
@@ -103,7 +103,7 @@ fn many_who_ask_at_once_are_answered_by_few_reads() {
     }
     assert_eq!(reads(&store), 14);
     for op in ops {
-        assert_eq!(op.wait().unwrap(), []);
+        assert_eq!(ended(op).unwrap(), []);
     }
 }
 

@@ -41,7 +41,7 @@ fn it_is_finished_when_all_have_confirmed() {
     far.follow().unwrap();
     far.follow().unwrap();
     ours.follow().unwrap();
-    assert_eq!(everywhere.wait().unwrap(), []);
+    assert_eq!(ended(everywhere).unwrap(), []);
     assert_eq!(behind(ours, epoch), []);
     for replica in &replicas {
         assert_eq!(replica.outcome(&token), "revoked");
@@ -70,7 +70,7 @@ fn it_is_not_finished_before_it_is_in_force_here() {
     );
     assert_eq!(ours.outcome(&token), "good");
     ours.follow().unwrap();
-    assert_eq!(everywhere.wait().unwrap(), []);
+    assert_eq!(ended(everywhere).unwrap(), []);
     assert_eq!(ours.outcome(&token), "revoked");
     assert_eq!(waiting.wait().unwrap(), epoch);
 }
@@ -95,8 +95,8 @@ fn later_places_confirm_too() {
         exchanges += 1;
     }
     assert_eq!(exchanges, 3, "16 places with each");
-    assert_eq!(everywhere.wait().unwrap(), []);
-    assert_eq!(behind.wait().unwrap(), []);
+    assert_eq!(ended(everywhere).unwrap(), []);
+    assert_eq!(ended(behind).unwrap(), []);
 }
 
 /// All that the receipt of the other says wrong, and that no such receipt is believed.
@@ -132,10 +132,10 @@ fn what_is_not_part_of_the_log_confirms_nothing() {
         let behind = ours.replicas_behind(epoch);
         follow(&ours);
         assert!(is_running(&everywhere), "{number}");
-        assert_eq!(ids(&behind.wait().unwrap()), [there], "{number}");
+        assert_eq!(ids(&ended(behind).unwrap()), [there], "{number}");
         store.alter(|_| {});
         follow(&ours);
-        assert_eq!(everywhere.wait().unwrap(), [], "{number}");
+        assert_eq!(ended(everywhere).unwrap(), [], "{number}");
     }
 }
 
@@ -163,7 +163,7 @@ fn an_epoch_that_is_lost_is_an_error() {
             theirs.authority.replicas_behind(epoch),
         ] {
             theirs.follow().unwrap();
-            assert_eq!(op.wait().unwrap_err().label(), "lost", "{epoch}");
+            assert_eq!(ended(op).unwrap_err().label(), "lost", "{epoch}");
         }
     }
     assert_eq!(
@@ -177,7 +177,7 @@ fn an_epoch_that_is_lost_is_an_error() {
     let _ = ours.follow();
     let restarted = theirs.follow();
     assert!(restarted.is_ok(), "{restarted:?}");
-    assert_eq!(known.wait().unwrap_err().label(), "lost");
+    assert_eq!(ended(known).unwrap_err().label(), "lost");
 }
 
 /// Everybody has confirmed, and then the store loses it: it would not be in force for long.
@@ -201,7 +201,7 @@ fn an_epoch_that_is_lost_when_the_receipts_were_read_is_an_error() {
         });
         let everywhere = ours.applied_everywhere(epoch);
         follow(&ours);
-        assert_eq!(everywhere.wait().unwrap_err().label(), "lost");
+        assert_eq!(ended(everywhere).unwrap_err().label(), "lost");
     }
 }
 
@@ -251,10 +251,10 @@ fn a_new_history_is_waited_for() {
     pass(&fleet, secs(14), &[&ours, &theirs]);
     assert!(is_running(&everywhere));
     pass(&fleet, MOMENT, &[&ours]);
-    assert_eq!(everywhere.wait().unwrap(), []);
+    assert_eq!(ended(everywhere).unwrap(), []);
     let everywhere = ours.authority.applied_everywhere(epoch);
     ours.follow().unwrap();
-    assert_eq!(everywhere.wait().unwrap(), []);
+    assert_eq!(ended(everywhere).unwrap(), []);
 }
 
 /// A failover has forgotten a replica that had just started, and which does not hear of it.
@@ -284,7 +284,7 @@ fn a_replica_that_the_store_has_forgotten_is_waited_for() {
         pass(&fleet, secs(4), &[&ours]);
         assert!(is_running(&everywhere));
         pass(&fleet, MOMENT, &[&ours]);
-        everywhere.wait().unwrap();
+        ended(everywhere).unwrap();
         forgotten.assert_refuses_everything(&token);
     }
 }
@@ -308,7 +308,7 @@ fn a_replica_that_is_stuck_refuses_everything() {
         "it heartbeats, and has not confirmed"
     );
     pass(&fleet, MOMENT, &[&stuck, &ours]);
-    let unconfirmed = everywhere.wait().unwrap();
+    let unconfirmed = ended(everywhere).unwrap();
     assert_eq!(ids(&unconfirmed), [stuck.authority.replica_id()]);
     assert_eq!(unconfirmed[0].silent_for(), Duration::ZERO, "it was heard");
     assert_eq!(unconfirmed[0].position(), Some(epoch.position() - 1));
@@ -354,7 +354,7 @@ fn in_one_process_it_is_in_force_everywhere_when_it_is_here() {
         let everywhere = authority.applied_everywhere(epoch);
         let behind = authority.replicas_behind(epoch);
         follow(&authority);
-        assert_eq!(everywhere.wait().unwrap(), []);
-        assert_eq!(behind.wait().unwrap(), []);
+        assert_eq!(ended(everywhere).unwrap(), []);
+        assert_eq!(ended(behind).unwrap(), []);
     }
 }

@@ -22,6 +22,13 @@ fn is_running(op: &Everywhere) -> bool {
     format!("{op:?}") == "Op(running)"
 }
 
+/// What it gave. Whoever waited for one that is running here would wait for ever.
+#[track_caller]
+fn ended(op: Everywhere) -> Result<Vec<ReplicaStatus>, StoreError> {
+    assert!(!is_running(&op));
+    op.wait()
+}
+
 fn ids(replicas: &[ReplicaStatus]) -> Vec<ReplicaId> {
     replicas.iter().map(ReplicaStatus::id).collect()
 }
@@ -31,8 +38,7 @@ fn ids(replicas: &[ReplicaStatus]) -> Vec<ReplicaId> {
 fn behind(replica: &Replica, epoch: Epoch) -> Vec<ReplicaId> {
     let behind = replica.authority.replicas_behind(epoch);
     replica.follow().unwrap();
-    assert!(!is_running(&behind));
-    ids(&behind.wait().unwrap())
+    ids(&ended(behind).unwrap())
 }
 
 /// Lets time pass for all, with an exchange of these replicas every second and at the end.

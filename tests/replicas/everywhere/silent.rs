@@ -22,7 +22,7 @@ fn one_that_lags_is_waited_for_until_it_has_caught_up() {
     assert!(is_running(&everywhere));
     theirs.follow().unwrap();
     ours.follow().unwrap();
-    assert_eq!(everywhere.wait().unwrap(), []);
+    assert_eq!(ended(everywhere).unwrap(), []);
     assert_eq!(theirs.outcome(&token), "revoked");
 }
 
@@ -44,7 +44,7 @@ fn one_that_is_cut_off_is_waited_for_until_it_refuses_everything() {
     pass(&fleet, secs(4), &[&ours]);
     assert!(is_running(&everywhere));
     pass(&fleet, MOMENT, &[&ours]);
-    let unconfirmed = everywhere.wait().unwrap();
+    let unconfirmed = ended(everywhere).unwrap();
     assert_eq!(ids(&unconfirmed), [theirs.authority.replica_id()]);
     assert_eq!(unconfirmed[0].silent_for(), secs(14) + MOMENT);
     theirs.assert_refuses_everything(&token);
@@ -70,7 +70,7 @@ fn each_is_waited_for_as_long_as_it_may_accept() {
     pass(&fleet, secs(4), &[&ours]);
     assert!(is_running(&everywhere));
     pass(&fleet, MOMENT, &[&ours]);
-    let unconfirmed = everywhere.wait().unwrap();
+    let unconfirmed = ended(everywhere).unwrap();
     assert_eq!(ids(&unconfirmed), [patient.authority.replica_id()]);
     assert_eq!(unconfirmed[0].max_staleness(), secs(30));
     patient.assert_refuses_everything(&token);
@@ -98,7 +98,7 @@ fn the_wall_clock_of_who_waits_does_not_fool_it() {
         clock.rewind(secs(back));
         if forward + back > 2 {
             assert_eq!(ours.follow().unwrap_err().label(), "clock");
-            assert_eq!(everywhere.wait().unwrap_err().label(), "stale");
+            assert_eq!(ended(everywhere).unwrap_err().label(), "stale");
             assert_eq!(theirs.outcome(&token), "good");
             continue;
         }
@@ -107,7 +107,7 @@ fn the_wall_clock_of_who_waits_does_not_fool_it() {
         assert!(is_running(&everywhere), "{forward} {back}");
         step(MOMENT);
         ours.follow().unwrap();
-        assert_eq!(everywhere.wait().unwrap().len(), 1, "{forward} {back}");
+        assert_eq!(ended(everywhere).unwrap().len(), 1, "{forward} {back}");
         theirs.assert_refuses_everything(&token);
     }
 }
@@ -140,7 +140,7 @@ fn finding_16_a_booting_replica_is_waited_for() {
     assert!(is_running(&everywhere), "it has not said so yet");
     follow(&booted);
     ours.follow().unwrap();
-    assert_eq!(everywhere.wait().unwrap(), []);
+    assert_eq!(ended(everywhere).unwrap(), []);
 }
 
 /// It begins with what the log holds by then: whether it ever says so does not matter.
@@ -160,7 +160,7 @@ fn one_that_announces_itself_later_is_not_waited_for() {
     theirs.follow().unwrap();
     theirs.follow().unwrap();
     ours.follow().unwrap();
-    assert_eq!(everywhere.wait().unwrap(), []);
+    assert_eq!(ended(everywhere).unwrap(), []);
     assert_eq!(
         behind(&ours, epoch).len(),
         1,
@@ -187,7 +187,7 @@ fn one_whose_receipt_goes_is_waited_for() {
     }
     fleet.clock.advance(MOMENT);
     follow(&ours);
-    let unconfirmed = everywhere.wait().unwrap();
+    let unconfirmed = ended(everywhere).unwrap();
     assert_eq!(ids(&unconfirmed), [theirs.authority.replica_id()]);
     assert_eq!(unconfirmed[0].silent_for(), secs(14) + MOMENT);
     theirs.assert_refuses_everything(&token);
@@ -218,5 +218,5 @@ fn one_that_changes_its_mind_is_waited_for_the_longest() {
     }
     fleet.clock.advance(MOMENT);
     follow(&ours);
-    assert_eq!(everywhere.wait().unwrap().len(), 1);
+    assert_eq!(ended(everywhere).unwrap().len(), 1);
 }
