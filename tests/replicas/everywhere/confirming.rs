@@ -271,20 +271,20 @@ fn a_replica_that_the_store_has_forgotten_is_waited_for() {
         fleet.server.restore(&backup);
         let _ = ours.follow();
         ours.follow().unwrap();
-        let ours = match boots {
-            false => ours,
-            true => fleet.replica(),
-        };
-        let epoch = ours.bump("u");
-        let everywhere = ours.authority.applied_everywhere(epoch);
-        ours.follow().unwrap();
-        pass(&fleet, secs(10), &[&ours]);
+        let booted = boots.then(|| fleet.replica());
+        let asking = booted.as_ref().unwrap_or(&ours);
+        let epoch = asking.bump("u");
+        let everywhere = asking.authority.applied_everywhere(epoch);
+        asking.follow().unwrap();
+        // Those that the store knows of have confirmed.
+        pass(&fleet, secs(10), &[&ours, asking]);
+        assert_eq!(behind(asking, epoch), []);
         assert!(is_running(&everywhere));
         assert_eq!(forgotten.outcome(&token), "good");
-        pass(&fleet, secs(4), &[&ours]);
+        pass(&fleet, secs(4), &[&ours, asking]);
         assert!(is_running(&everywhere));
-        pass(&fleet, MOMENT, &[&ours]);
-        ended(everywhere).unwrap();
+        pass(&fleet, MOMENT, &[asking]);
+        assert_eq!(ended(everywhere).unwrap(), []);
         forgotten.assert_refuses_everything(&token);
     }
 }
