@@ -2,7 +2,30 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
-mod contract;
+use std::time::Duration;
 
+use epochkey::{RedisOptions, RedisStore};
+
+mod contract;
+#[path = "../faults/mod.rs"]
+mod faults;
 #[path = "../../examples/replicas/server/mod.rs"]
 mod server;
+
+use crate::{faults::Kind, server::RedisServer};
+
+struct Redis;
+
+impl Kind for Redis {
+    type Server = RedisServer;
+    type Store = RedisStore;
+
+    fn connect(url: &str, timeout: Duration) -> RedisStore {
+        let options = RedisOptions::new()
+            .connect_timeout(timeout)
+            .response_timeout(timeout);
+        RedisStore::connect(url, options).unwrap()
+    }
+}
+
+faults::instantiate!(Redis);

@@ -1,0 +1,122 @@
+//! A server that lost what it had acknowledged: all of it, or the tail.
+
+use super::{
+    Kind,
+    fleet::{Fleet, Replica, Watch, assert_log_ins_work, restarts, soon_stale, until},
+    forwarder::Forwarder,
+    known::Known,
+};
+use crate::server::{self, Server};
+
+/// Everybody was logged out, once, and can log in again.
+fn assert_started_over(replicas: &[Replica], known: &Known) {
+    known.until_gone(replicas);
+    assert_log_ins_work(replicas);
+    known.until_gone(replicas);
+    assert_eq!(restarts(replicas), 1);
+}
+
+pub(crate) fn a_wiped_store_logs_everybody_out<K: Kind>() {
+    let Some(mut server) = server::start::<K::Server>(&[]) else {
+        return;
+    };
+    let fleet = Fleet::<K>::new(server.url(), soon_stale());
+    let replicas = fleet.replicas(4);
+    let known = Known::of(&replicas);
+    let watch = Watch::start(&replicas, vec![known.revoked.clone()]);
+    server.wipe().unwrap();
+    assert_started_over(&replicas, &known);
+    watch.stop();
+}
+
+pub(crate) fn a_store_that_comes_back_empty_logs_everybody_out<K: Kind>() {
+    let Some(mut server) = server::start::<K::Server>(&[]) else {
+        return;
+    };
+    let fleet = Fleet::<K>::new(server.url(), soon_stale());
+    let replicas = fleet.replicas(4);
+    let known = Known::of(&replicas);
+    let watch = Watch::start(&replicas, vec![known.revoked.clone()]);
+    server.restart_empty().unwrap();
+    assert_started_over(&replicas, &known);
+    watch.stop();
+}
+
+pub(crate) fn a_store_wiped_while_nobody_reached_it_logs_everybody_out<K: Kind>() {
+    let Some(mut server) = server::start::<K::Server>(&[]) else {
+        return;
+    };
+    let name = Forwarder::to(server.address());
+    let fleet = Fleet::<K>::new(server.url_at(name.address()), soon_stale());
+    let replicas = fleet.replicas(4);
+    let known = Known::of(&replicas);
+    let watch = Watch::start(&replicas, vec![known.revoked.clone()]);
+    name.lead_to(None);
+    server.wipe().unwrap();
+    until("all are stale", || replicas.iter().all(Replica::is_stale));
+    known.assert_all_refused(&replicas);
+    name.lead_to(Some(server.address()));
+    assert_started_over(&replicas, &known);
+    watch.stop();
+}
+
+pub(crate) fn a_promotion_that_lost_the_tail_logs_everybody_out<K: Kind>() {
+    let Some(mut primary) = server::start::<K::Server>(&[]) else {
+        return;
+    };
+    let mut standby = primary.replica().unwrap();
+    let name = Forwarder::to(primary.address());
+    let fleet = Fleet::<K>::new(primary.url_at(name.address()), soon_stale());
+    let replicas = fleet.replicas(4);
+    let known = Known::of(&replicas);
+    let (lost, late) = (replicas[1].issue("lost"), replicas[2].issue("late"));
+    let pair = replicas[3].start("lost");
+    standby.cut_off().unwrap();
+    replicas[0].bump("lost");
+    let last = replicas[1].bump("late");
+    for replica in &replicas {
+        until("it knows the last bump", || {
+            replica.authority.wait_for(last).wait().is_ok()
+        });
+        replica.assert_dead(&lost);
+        replica.assert_dead(&late);
+    }
+    let revoked = vec![known.revoked.clone(), lost, late, pair.access.clone()];
+    let watch = Watch::start(&replicas, revoked);
+    primary.kill().unwrap();
+    standby.promote().unwrap();
+    name.lead_to(Some(standby.address()));
+    assert_started_over(&replicas, &known);
+    for replica in &replicas {
+        assert_eq!(replica.refreshed(&pair), "bad_tag");
+    }
+    watch.stop();
+}
+
+pub(crate) fn a_promotion_that_lost_nothing_logs_nobody_out<K: Kind>() {
+    let Some(mut primary) = server::start::<K::Server>(&[]) else {
+        return;
+    };
+    let mut standby = primary.replica().unwrap();
+    let name = Forwarder::to(primary.address());
+    let fleet = Fleet::<K>::new(primary.url_at(name.address()), soon_stale());
+    let replicas = fleet.replicas(4);
+    let known = Known::of(&replicas);
+    let watch = Watch::start(&replicas, vec![known.revoked.clone()]);
+    standby.cut_off().unwrap();
+    primary.kill().unwrap();
+    standby.promote().unwrap();
+    name.lead_to(Some(standby.address()));
+    known.until_in_force(&replicas);
+    let token = replicas[0].issue("later");
+    let epoch = replicas[1].bump("later");
+    for replica in &replicas {
+        until("it follows the new primary", || {
+            replica.authority.wait_for(epoch).wait().is_ok()
+        });
+        replica.assert_dead(&token);
+    }
+    assert_log_ins_work(&replicas);
+    watch.stop();
+    assert_eq!(restarts(&replicas), 0);
+}
