@@ -20,7 +20,8 @@ use super::Kind;
 
 /// Machines that run tests can be slow.
 const LONG: Duration = Duration::from_secs(60);
-const PAUSE: Duration = Duration::from_millis(10);
+/// Between two looks at something that others change.
+pub(crate) const PAUSE: Duration = Duration::from_millis(10);
 /// Of a server that is asked something: well below what makes a replica stale.
 const TIMEOUT: Duration = Duration::from_secs(1);
 

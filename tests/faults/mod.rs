@@ -10,9 +10,14 @@
 
 pub(crate) mod fleet;
 pub(crate) mod forwarder;
+pub(crate) mod kills;
 pub(crate) mod known;
+pub(crate) mod load;
 pub(crate) mod loss;
+pub(crate) mod rotation;
 pub(crate) mod silence;
+pub(crate) mod tasks;
+pub(crate) mod trimmed;
 
 use std::time::Duration;
 
@@ -44,6 +49,12 @@ macro_rules! instantiate {
             loss::a_store_wiped_while_nobody_reached_it_logs_everybody_out,
             loss::a_promotion_that_lost_the_tail_logs_everybody_out,
             loss::a_promotion_that_lost_nothing_logs_nobody_out,
+            kills::what_was_acknowledged_survives_kills_under_load,
+            load::ten_thousand_bumps_from_eight_replicas,
+            rotation::of_eight_rotations_at_once_one_is_made,
+            rotation::one_key_is_introduced_when_all_find_it_due,
+            tasks::a_frozen_server_does_not_hold_up_an_async_runtime,
+            trimmed::a_replica_that_slept_while_the_log_was_trimmed_agrees,
         );
     };
     ($kind:ty: $($module:ident::$test:ident),+ $(,)?) => {
