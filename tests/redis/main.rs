@@ -9,8 +9,10 @@ use epochkey::{RedisOptions, RedisStore};
 mod contract;
 #[path = "../faults/mod.rs"]
 mod faults;
+mod running;
 #[path = "../../examples/replicas/server/mod.rs"]
 mod server;
+mod settings;
 
 use crate::{faults::Kind, server::RedisServer};
 
