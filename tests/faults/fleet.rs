@@ -250,13 +250,15 @@ pub(crate) fn assert_log_ins_work(replicas: &[Replica]) {
 /// Shows revoked tokens to all replicas all the time.
 pub(crate) struct Watch {
     stop: Arc<AtomicBool>,
+    rounds: Arc<AtomicUsize>,
     thread: JoinHandle<()>,
 }
 
 impl Watch {
     pub(crate) fn start(replicas: &[Replica], revoked: Vec<Token>) -> Self {
         let (stop, replicas) = (Arc::new(AtomicBool::new(false)), replicas.to_vec());
-        let stopped = Arc::clone(&stop);
+        let rounds = Arc::new(AtomicUsize::new(0));
+        let (stopped, counted) = (Arc::clone(&stop), Arc::clone(&rounds));
         let thread = thread::spawn(move || {
             while !stopped.load(Ordering::SeqCst) {
                 for (replica, token) in replicas.iter().flat_map(|replica| {
@@ -265,10 +267,24 @@ impl Watch {
                 }) {
                     replica.assert_dead(token);
                 }
+                counted.fetch_add(1, Ordering::SeqCst);
                 thread::yield_now();
             }
         });
-        Self { stop, thread }
+        Self {
+            stop,
+            rounds,
+            thread,
+        }
+    }
+
+    /// Waits until all tokens were shown so often from now on, or one was good.
+    #[track_caller]
+    pub(crate) fn look(&self, rounds: usize) {
+        let before = self.rounds.load(Ordering::SeqCst);
+        until("all tokens are shown", || {
+            self.rounds.load(Ordering::SeqCst) >= before + rounds || self.thread.is_finished()
+        });
     }
 
     /// None of them was good at any time.

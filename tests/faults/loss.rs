@@ -1,8 +1,10 @@
 //! A server that lost what it had acknowledged: all of it, or the tail.
 
+use epochkey::{Grant, Scope, testing};
+
 use super::{
     Kind,
-    fleet::{Fleet, Replica, Watch, assert_log_ins_work, restarts, soon_stale, until},
+    fleet::{Fleet, Replica, Watch, assert_log_ins_work, restarts, seconds, soon_stale, until},
     forwarder::Forwarder,
     known::Known,
 };
@@ -58,6 +60,65 @@ pub(crate) fn a_store_wiped_while_nobody_reached_it_logs_everybody_out<K: Kind>(
     name.lead_to(Some(server.address()));
     assert_started_over(&replicas, &known);
     watch.stop();
+}
+
+/// Who starts on an empty store cannot know what it held: those who do overrule it.
+pub(crate) fn a_newcomer_on_an_emptied_store_is_overruled<K: Kind>() {
+    let Some(mut server) = server::start::<K::Server>(&[]) else {
+        return;
+    };
+    let name = Forwarder::to(server.address());
+    let fleet = Fleet::<K>::new(server.url(), soon_stale());
+    let open = |_| fleet.replica_at(&server.url_at(name.address()));
+    let mut replicas: Vec<_> = (0..3).map(open).collect();
+    let known = Known::of(&replicas);
+    name.lead_to(None);
+    server.wipe().unwrap();
+    let newcomer = fleet.replica();
+    let (token, pair) = (newcomer.issue("early"), newcomer.start("early"));
+    replicas.push(newcomer);
+    let watch = Watch::start(&replicas, vec![known.revoked.clone()]);
+    name.lead_to(Some(server.address()));
+    assert_started_over(&replicas, &known);
+    for replica in &replicas {
+        replica.until_refused(&token, "unknown_key");
+        assert_eq!(replica.refreshed(&pair), "bad_tag");
+    }
+    watch.stop();
+}
+
+/// Its tags and secrets are of the past: in the new history it would revoke nothing.
+pub(crate) fn a_change_that_rests_on_a_lost_past_is_refused<K: Kind>() {
+    let Some(mut server) = server::start::<K::Server>(&[]) else {
+        return;
+    };
+    let policy = soon_stale().max_staleness(seconds(600));
+    let fleet = Fleet::<K>::new(server.url(), policy);
+    let notices = fleet.replica();
+    let late = Replica::open(testing::by_hand(fleet.builder()), fleet.store());
+    let pair = notices.start("u");
+    server.wipe().unwrap();
+    notices.until_refused(&pair.access, "unknown_key");
+    let position = notices.authority.stats().position;
+
+    let (authority, sessions) = (&late.authority, late.authority.sessions());
+    assert!(authority.bump(Scope::user("u")).wait().is_err());
+    assert!(authority.rotate_key().wait().is_err());
+    assert!(sessions.start(Grant::user("u"), "").wait().is_err());
+    assert!(sessions.refresh(&pair.refresh).wait().is_err());
+    assert!(sessions.end(pair.session.id()).wait().is_err());
+    assert!(sessions.list("u").wait().is_err());
+    notices.authority.catch_up().wait().unwrap();
+    assert_eq!(notices.authority.stats().position, position);
+
+    let token = notices.issue("u");
+    testing::follow(authority).unwrap();
+    late.until_good(&token);
+    let bump = authority.bump(Scope::user("u"));
+    let epoch = testing::finish(authority, bump).unwrap();
+    notices.authority.wait_for(epoch).wait().unwrap();
+    notices.assert_dead(&token);
+    assert_eq!(restarts(&[notices, late]), 1);
 }
 
 pub(crate) fn a_promotion_that_lost_the_tail_logs_everybody_out<K: Kind>() {

@@ -44,9 +44,12 @@ macro_rules! instantiate {
         $crate::faults::instantiate!($kind:
             silence::all_refuse_while_it_is_stopped,
             silence::all_refuse_while_it_is_frozen_and_nobody_hangs,
+            silence::an_answer_that_was_held_up_is_as_old_as_its_question,
             loss::a_wiped_store_logs_everybody_out,
             loss::a_store_that_comes_back_empty_logs_everybody_out,
             loss::a_store_wiped_while_nobody_reached_it_logs_everybody_out,
+            loss::a_newcomer_on_an_emptied_store_is_overruled,
+            loss::a_change_that_rests_on_a_lost_past_is_refused,
             loss::a_promotion_that_lost_the_tail_logs_everybody_out,
             loss::a_promotion_that_lost_nothing_logs_nobody_out,
             kills::what_was_acknowledged_survives_kills_under_load,

@@ -6,7 +6,8 @@ use epochkey::{Grant, Scope};
 
 use super::{
     Kind,
-    fleet::{Fleet, Replica, restarts, soon_stale, until},
+    fleet::{Fleet, Replica, Watch, restarts, seconds, soon_stale, until},
+    forwarder::Forwarder,
     known::Known,
 };
 use crate::server::{self, Server};
@@ -88,4 +89,30 @@ pub(crate) fn all_refuse_while_it_is_frozen_and_nobody_hangs<K: Kind>() {
     });
     let outcomes: Vec<_> = outcomes.collect();
     assert!(outcomes.iter().all(|good| *good == outcomes[0]));
+}
+
+/// What another replica revoked after the question is not in the answer, however late it comes.
+pub(crate) fn an_answer_that_was_held_up_is_as_old_as_its_question<K: Kind>() {
+    let Some(server) = server::start::<K::Server>(&[]) else {
+        return;
+    };
+    let name = Forwarder::to(server.address());
+    let fleet = Fleet::<K>::new(server.url(), soon_stale());
+    let patient = K::connect(&server.url_at(name.address()), seconds(60));
+    let replicas = [fleet.replica(), Replica::open(fleet.builder(), patient)];
+    let [here, there] = &replicas;
+    let (alive, revoked) = (here.issue("alive"), here.issue("revoked"));
+    there.until_good(&revoked);
+    name.hold_answers();
+    // By then its question was answered.
+    until("it is stale", || there.is_stale());
+    here.bump("revoked");
+    let watch = Watch::start(&replicas, vec![revoked.clone()]);
+    name.give_held();
+    watch.look(200);
+    name.release();
+    watch.stop();
+    there.until_refused(&revoked, "revoked");
+    there.until_good(&alive);
+    assert_eq!(restarts(&replicas), 0);
 }

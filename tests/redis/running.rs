@@ -1,5 +1,7 @@
 //! What is changed on a server that runs, and what was changed back.
 
+use std::net::TcpListener;
+
 use epochkey::{
     Authority, Grant, MasterSecret, RedisOptions, RedisStore, Scope, testing::store_contract,
 };
@@ -8,6 +10,7 @@ use crate::{
     Redis,
     faults::{
         fleet::{Fleet, Replica, assert_log_ins_work, restarts, soon_stale, until},
+        forwarder::Forwarder,
         known::Known,
     },
     server::{self, RedisServer, Server},
@@ -137,6 +140,44 @@ fn a_primary_that_lacks_its_replicas_is_of_no_use() {
         replicas.iter().all(Replica::is_stale)
     });
     set(&server, "min-replicas-to-write", "0");
+    known.until_in_force(&replicas);
+    assert_eq!(restarts(&replicas), 0);
+}
+
+/// It may lag, and what it shows would look fresh.
+#[test]
+fn a_replica_of_the_server_is_not_believed() {
+    let Some(mut primary) = server::redis() else {
+        return;
+    };
+    let mut standby = primary.replica().unwrap();
+    let name = Forwarder::to(primary.address());
+    let fleet = Fleet::<Redis>::new(primary.url_at(name.address()), soon_stale());
+    let replicas = fleet.replicas(2);
+    let known = Known::of(&replicas);
+    let all_are_stale = || {
+        until("all are stale", || replicas.iter().all(Replica::is_stale));
+        known.assert_all_refused(&replicas);
+        until("they say why", || {
+            let failed = replicas[0].told.failed();
+            failed.is_some_and(|failed| failed.contains("is a replica"))
+        });
+    };
+    // Connected to already: it follows somebody who never answers.
+    let silent = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = silent.local_addr().unwrap().port().to_string();
+    let demote = ["REPLICAOF", "127.0.0.1", &port];
+    primary.command(&demote).unwrap();
+    all_are_stale();
+    primary.command(&["REPLICAOF", "NO", "ONE"]).unwrap();
+    known.until_in_force(&replicas);
+
+    standby.rejoin(&primary).unwrap();
+    standby.cut_off().unwrap();
+    primary.kill().unwrap();
+    name.lead_to(Some(standby.address()));
+    all_are_stale();
+    standby.promote().unwrap();
     known.until_in_force(&replicas);
     assert_eq!(restarts(&replicas), 0);
 }
