@@ -102,9 +102,12 @@ pub(crate) fn an_answer_that_was_held_up_is_as_old_as_its_question<K: Kind>() {
     let replicas = [fleet.replica(), Replica::open(fleet.builder(), patient)];
     let [here, there] = &replicas;
     let (alive, revoked) = (here.issue("alive"), here.issue("revoked"));
-    there.until_good(&revoked);
+    // By now it has asked for the first time, and waits for news.
+    for _ in 0..2000 {
+        there.until_good(&revoked);
+    }
     name.hold_answers();
-    // By then its question was answered.
+    // By then its next question was answered: there is no news.
     until("it is stale", || there.is_stale());
     here.bump("revoked");
     let watch = Watch::start(&replicas, vec![revoked.clone()]);
