@@ -12,8 +12,8 @@ use std::{
 };
 
 use epochkey::{
-    Authority, AuthorityBuilder, Epoch, Grant, MasterSecret, Observer, Policy, Scope, StoreError,
-    Token, TokenPair,
+    Authority, AuthorityBuilder, Epoch, Grant, MasterSecret, Observer, Op, Policy, Scope,
+    StoreError, Token, TokenPair,
 };
 
 use super::Kind;
@@ -46,6 +46,15 @@ pub(crate) fn until_some<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) 
 #[track_caller]
 pub(crate) fn until(what: &str, mut condition: impl FnMut() -> bool) {
     until_some(what, || condition().then_some(()));
+}
+
+/// Waits until an operation is finished, and not for ever.
+#[track_caller]
+pub(crate) fn result<T, E>(op: Op<T, E>) -> Result<T, E> {
+    until("the operation is finished", || {
+        format!("{op:?}") != "Op(running)"
+    });
+    op.wait()
 }
 
 pub(crate) fn seconds(seconds: u64) -> Duration {

@@ -1,10 +1,14 @@
 //! A server that lost what it had acknowledged: all of it, or the tail.
 
+use std::{sync::Barrier, thread};
+
 use epochkey::{Grant, Scope, testing};
 
 use super::{
     Kind,
-    fleet::{Fleet, Replica, Watch, assert_log_ins_work, restarts, seconds, soon_stale, until},
+    fleet::{
+        Fleet, Replica, Watch, assert_log_ins_work, restarts, result, seconds, soon_stale, until,
+    },
     forwarder::Forwarder,
     known::Known,
 };
@@ -87,6 +91,38 @@ pub(crate) fn a_newcomer_on_an_emptied_store_is_overruled<K: Kind>() {
     watch.stop();
 }
 
+/// All find that the store does not know them, and only then the first starts over.
+pub(crate) fn of_eight_that_notice_a_loss_at_once_one_starts_over<K: Kind>() {
+    let Some(mut server) = server::start::<K::Server>(&[]) else {
+        return;
+    };
+    let policy = soon_stale().max_staleness(seconds(600));
+    let fleet = Fleet::<K>::new(server.url(), policy);
+    let open = || Replica::open(testing::by_hand(fleet.builder()), fleet.store());
+    let replicas: Vec<_> = (0..8).map(|_| open()).collect();
+    for losses in 1..=10 {
+        let token = replicas[0].issue("u");
+        server.wipe().unwrap();
+        let together = Barrier::new(replicas.len());
+        thread::scope(|scope| {
+            for replica in &replicas {
+                scope.spawn(|| {
+                    together.wait();
+                    until("it follows again", || {
+                        testing::follow(&replica.authority).is_ok()
+                    });
+                });
+            }
+        });
+        assert_eq!(restarts(&replicas), losses);
+        let fresh = replicas[0].issue("u");
+        for replica in &replicas {
+            assert_eq!(replica.outcome(&token), "unknown_key");
+            assert_eq!(replica.outcome(&fresh), "good");
+        }
+    }
+}
+
 /// Its tags and secrets are of the past: in the new history it would revoke nothing.
 pub(crate) fn a_change_that_rests_on_a_lost_past_is_refused<K: Kind>() {
     let Some(mut server) = server::start::<K::Server>(&[]) else {
@@ -102,12 +138,12 @@ pub(crate) fn a_change_that_rests_on_a_lost_past_is_refused<K: Kind>() {
     let position = notices.authority.stats().position;
 
     let (authority, sessions) = (&late.authority, late.authority.sessions());
-    assert!(authority.bump(Scope::user("u")).wait().is_err());
-    assert!(authority.rotate_key().wait().is_err());
-    assert!(sessions.start(Grant::user("u"), "").wait().is_err());
-    assert!(sessions.refresh(&pair.refresh).wait().is_err());
-    assert!(sessions.end(pair.session.id()).wait().is_err());
-    assert!(sessions.list("u").wait().is_err());
+    assert!(result(authority.bump(Scope::user("u"))).is_err());
+    assert!(result(authority.rotate_key()).is_err());
+    assert!(result(sessions.start(Grant::user("u"), "")).is_err());
+    assert!(result(sessions.refresh(&pair.refresh)).is_err());
+    assert!(result(sessions.end(pair.session.id())).is_err());
+    assert!(result(sessions.list("u")).is_err());
     notices.authority.catch_up().wait().unwrap();
     assert_eq!(notices.authority.stats().position, position);
 

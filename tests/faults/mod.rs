@@ -49,6 +49,7 @@ macro_rules! instantiate {
             loss::a_store_that_comes_back_empty_logs_everybody_out,
             loss::a_store_wiped_while_nobody_reached_it_logs_everybody_out,
             loss::a_newcomer_on_an_emptied_store_is_overruled,
+            loss::of_eight_that_notice_a_loss_at_once_one_starts_over,
             loss::a_change_that_rests_on_a_lost_past_is_refused,
             loss::a_promotion_that_lost_the_tail_logs_everybody_out,
             loss::a_promotion_that_lost_nothing_logs_nobody_out,

@@ -47,6 +47,7 @@ where
             task::spawn_blocking(move || Replica::open(builder, K::connect(&url, PATIENT)))
         };
         let (here, other) = (open().await.unwrap(), open().await.unwrap());
+        let Replica { authority, told } = open().await.unwrap();
         let token = here.authority.issue(Grant::user("u")).unwrap();
 
         let turns = Arc::new(AtomicUsize::new(0));
@@ -63,7 +64,8 @@ where
         let start = here.authority.sessions().start(Grant::user("v"), "");
         assert_runs(&start);
         let bump_there = other.authority.bump(Scope::user("w"));
-        let Replica { authority, told } = other;
+        // With an operation under way, and without.
+        drop(other);
         drop(authority);
         assert_runs(&bump_there);
         let (bump, start) = (task::spawn(bump), task::spawn(start));
