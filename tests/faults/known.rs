@@ -2,7 +2,7 @@
 
 use epochkey::{Grant, Scope, Token, TokenPair};
 
-use super::fleet::{Replica, until};
+use super::fleet::{Replica, until, until_some};
 
 /// Tokens and sessions that all replicas know of.
 pub(crate) struct Known {
@@ -24,10 +24,18 @@ impl Known {
         };
         first.bump("revoked");
         let id = known.ended.session.id();
-        until("the session ends", || {
-            last.authority.sessions().end(id).wait().is_ok()
+        let end = until_some("the session ends", || {
+            last.authority.sessions().end(id).wait().ok()
         });
-        known.until_in_force(replicas);
+        for replica in replicas {
+            until("all is in force", || {
+                replica.authority.wait_for(end).wait().is_ok()
+            });
+            replica.until_good(&known.alive);
+            replica.until_good(&known.session.access);
+            replica.assert_dead(&known.revoked);
+            replica.assert_dead(&known.ended.access);
+        }
         known
     }
 

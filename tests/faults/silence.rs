@@ -37,7 +37,7 @@ pub(crate) fn all_refuse_while_it_is_frozen_and_nobody_hangs<K: Kind>() {
         return;
     };
     let fleet = Fleet::<K>::new(server.url(), soon_stale());
-    let replicas = fleet.replicas(3);
+    let replicas = fleet.replicas(2);
     let known = Known::of(&replicas);
     let open = replicas[0].issue("bumped while it was frozen");
     let epoch = replicas[0].bump("somebody");

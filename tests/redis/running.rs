@@ -1,6 +1,6 @@
 //! What is changed on a server that runs, and what was changed back.
 
-use std::net::TcpListener;
+use std::{net::TcpListener, thread};
 
 use epochkey::{
     Authority, Grant, MasterSecret, RedisOptions, RedisStore, Scope, testing::store_contract,
@@ -30,32 +30,38 @@ fn break_connections(server: &RedisServer) {
 /// Looked at with each connection, so a server that has become weak is not used any more.
 #[test]
 fn a_setting_changed_at_run_time_makes_all_stale_until_it_is_changed_back() {
-    for (name, weak, strong) in [
-        ("appendfsync", "everysec", "always"),
-        ("no-appendfsync-on-rewrite", "yes", "no"),
-        ("maxmemory-policy", "allkeys-lru", "noeviction"),
-    ] {
-        let Some(server) = server::redis() else {
-            return;
-        };
-        let fleet = Fleet::<Redis>::new(server.url(), soon_stale());
-        let replicas = fleet.replicas(2);
-        let known = Known::of(&replicas);
-        set(&server, name, weak);
-        break_connections(&server);
-        until("all are stale", || replicas.iter().all(Replica::is_stale));
-        known.assert_all_refused(&replicas);
-        for replica in &replicas {
-            let why = format!("`{name} {strong}` (it is `{weak}`)");
-            until(&why, || {
-                let failed = replica.told.failed();
-                failed.is_some_and(|failed| failed.contains(&why))
-            });
+    thread::scope(|scope| {
+        for (name, weak, strong) in [
+            ("appendfsync", "everysec", "always"),
+            ("no-appendfsync-on-rewrite", "yes", "no"),
+            ("maxmemory-policy", "allkeys-lru", "noeviction"),
+        ] {
+            scope.spawn(move || change_and_change_back(name, weak, strong));
         }
-        set(&server, name, strong);
-        known.until_in_force(&replicas);
-        assert_eq!(restarts(&replicas), 0);
+    });
+}
+
+fn change_and_change_back(name: &str, weak: &str, strong: &str) {
+    let Some(server) = server::redis() else {
+        return;
+    };
+    let fleet = Fleet::<Redis>::new(server.url(), soon_stale());
+    let replicas = fleet.replicas(2);
+    let known = Known::of(&replicas);
+    set(&server, name, weak);
+    break_connections(&server);
+    until("all are stale", || replicas.iter().all(Replica::is_stale));
+    known.assert_all_refused(&replicas);
+    for replica in &replicas {
+        let why = format!("`{name} {strong}` (it is `{weak}`)");
+        until(&why, || {
+            let failed = replica.told.failed();
+            failed.is_some_and(|failed| failed.contains(&why))
+        });
     }
+    set(&server, name, strong);
+    known.until_in_force(&replicas);
+    assert_eq!(restarts(&replicas), 0);
 }
 
 /// Between two times, everybody has asked for something: each is taught once.
