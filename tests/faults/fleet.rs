@@ -113,6 +113,7 @@ impl Observer for Told {
 pub(crate) struct Fleet<K> {
     url: String,
     policy: Policy,
+    timeout: Duration,
     secret: MasterSecret,
     kind: PhantomData<K>,
 }
@@ -122,8 +123,17 @@ impl<K: Kind> Fleet<K> {
         Self {
             url,
             policy,
+            timeout: TIMEOUT,
             secret: MasterSecret::generate().unwrap(),
             kind: PhantomData,
+        }
+    }
+
+    /// Replicas that are never stale, nor tired of a slow machine: what fails here is refused.
+    pub(crate) fn patient(url: String) -> Self {
+        Self {
+            timeout: LONG,
+            ..Self::new(url, soon_stale().max_staleness(10 * LONG))
         }
     }
 
@@ -135,7 +145,7 @@ impl<K: Kind> Fleet<K> {
 
     /// A connection of its own.
     pub(crate) fn store(&self) -> K::Store {
-        K::connect(&self.url, TIMEOUT)
+        K::connect(&self.url, self.timeout)
     }
 
     pub(crate) fn replica(&self) -> Replica {
@@ -144,7 +154,7 @@ impl<K: Kind> Fleet<K> {
 
     /// A replica that reaches the server in another way.
     pub(crate) fn replica_at(&self, url: &str) -> Replica {
-        Replica::open(self.builder(), K::connect(url, TIMEOUT))
+        Replica::open(self.builder(), K::connect(url, self.timeout))
     }
 
     pub(crate) fn replicas(&self, number: usize) -> Vec<Replica> {

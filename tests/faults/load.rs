@@ -8,11 +8,11 @@ use std::{
     thread,
 };
 
-use epochkey::{Epoch, Policy, Scope, Token};
+use epochkey::{Epoch, Scope, Token};
 
 use super::{
     Kind,
-    fleet::{Fleet, PAUSE, Replica, restarts, seconds, until},
+    fleet::{Fleet, PAUSE, Replica, restarts, until},
 };
 use crate::server::{self, Server};
 
@@ -40,9 +40,7 @@ pub(crate) fn ten_thousand_bumps_from_eight_replicas<K: Kind>() {
     let Some(server) = server::start::<K::Server>(&[]) else {
         return;
     };
-    // What is refused here is refused because it was revoked.
-    let policy = Policy::default().max_staleness(seconds(600));
-    let fleet = Fleet::<K>::new(server.url(), policy);
+    let fleet = Fleet::<K>::patient(server.url());
     let replicas = fleet.replicas(REPLICAS);
     let bystanders = replicas.iter().enumerate();
     let ledger = Ledger {

@@ -6,9 +6,7 @@ use epochkey::{Grant, Scope, testing};
 
 use super::{
     Kind,
-    fleet::{
-        Fleet, Replica, Watch, assert_log_ins_work, restarts, result, seconds, soon_stale, until,
-    },
+    fleet::{Fleet, Replica, Watch, assert_log_ins_work, restarts, result, soon_stale, until},
     forwarder::Forwarder,
     known::Known,
 };
@@ -96,8 +94,7 @@ pub(crate) fn of_eight_that_notice_a_loss_at_once_one_starts_over<K: Kind>() {
     let Some(mut server) = server::start::<K::Server>(&[]) else {
         return;
     };
-    let policy = soon_stale().max_staleness(seconds(600));
-    let fleet = Fleet::<K>::new(server.url(), policy);
+    let fleet = Fleet::<K>::patient(server.url());
     let open = || Replica::open(testing::by_hand(fleet.builder()), fleet.store());
     let replicas: Vec<_> = (0..8).map(|_| open()).collect();
     for losses in 1..=10 {
@@ -128,8 +125,7 @@ pub(crate) fn a_change_that_rests_on_a_lost_past_is_refused<K: Kind>() {
     let Some(mut server) = server::start::<K::Server>(&[]) else {
         return;
     };
-    let policy = soon_stale().max_staleness(seconds(600));
-    let fleet = Fleet::<K>::new(server.url(), policy);
+    let fleet = Fleet::<K>::patient(server.url());
     let notices = fleet.replica();
     let late = Replica::open(testing::by_hand(fleet.builder()), fleet.store());
     let pair = notices.start("u");

@@ -30,7 +30,8 @@ pub(crate) trait Kind: 'static {
     type Server: Server;
     type Store: Store;
 
-    /// Connects, with this time-out for everything that the server is asked.
+    /// Connects, with this time-out for everything that the server is asked. Tries again while
+    /// it is not reached.
     ///
     /// # Panics
     ///

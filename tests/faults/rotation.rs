@@ -1,6 +1,6 @@
 //! Replicas that all rotate at the same time.
 
-use epochkey::{Policy, RotateError, Store, store::StoreTime, testing};
+use epochkey::{RotateError, Store, store::StoreTime, testing};
 
 use super::{
     Kind,
@@ -15,7 +15,7 @@ pub(crate) fn of_eight_rotations_at_once_one_is_made<K: Kind>() {
     let Some(server) = server::start::<K::Server>(&[]) else {
         return;
     };
-    let fleet = Fleet::<K>::new(server.url(), Policy::default().max_staleness(seconds(600)));
+    let fleet = Fleet::<K>::patient(server.url());
     let replicas: Vec<_> = (0..REPLICAS)
         .map(|_| Replica::open(testing::by_hand(fleet.builder()), fleet.store()))
         .collect();

@@ -14,7 +14,7 @@ use tokio::task;
 
 use super::{
     Kind,
-    fleet::{Fleet, Replica, seconds, until},
+    fleet::{Fleet, Replica, until},
 };
 use crate::server::{self, Server};
 
@@ -38,8 +38,7 @@ where
     let Some(server) = server::start::<K::Server>(&[]) else {
         return;
     };
-    let policy = epochkey::Policy::default().max_staleness(seconds(600));
-    let fleet = Fleet::<K>::new(server.url(), policy);
+    let fleet = Fleet::<K>::patient(server.url());
     let runtime = tokio::runtime::Builder::new_current_thread().build();
     let told = runtime.unwrap().block_on(async {
         let open = || {

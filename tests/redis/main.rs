@@ -14,7 +14,10 @@ mod running;
 mod server;
 mod settings;
 
-use crate::{faults::Kind, server::RedisServer};
+use crate::{
+    faults::{Kind, fleet::until_some},
+    server::RedisServer,
+};
 
 struct Redis;
 
@@ -26,7 +29,13 @@ impl Kind for Redis {
         let options = RedisOptions::new()
             .connect_timeout(timeout)
             .response_timeout(timeout);
-        RedisStore::connect(url, options).unwrap()
+        until_some("a connection", || {
+            match RedisStore::connect(url, options.clone()) {
+                Ok(store) => Some(store),
+                Err(error) if error.label() == "unreachable" => None,
+                Err(error) => panic!("{error}"),
+            }
+        })
     }
 }
 
