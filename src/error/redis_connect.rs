@@ -9,10 +9,13 @@ pub struct RedisConnectError(pub(crate) RedisConnectCause);
 #[derive(Debug, Clone)]
 pub(crate) enum RedisConnectCause {
     InvalidUrl(RedisError),
+    InsecureUrl,
+    #[cfg(not(feature = "redis-tls"))]
+    NeedsTls,
     InvalidPrefix(String),
     InvalidTimeout,
     #[cfg(feature = "redis-tls")]
-    InvalidCertificate(RedisError),
+    InvalidCertificate(Arc<io::Error>),
     Unreachable(RedisError),
     OldVersion {
         found: String,
@@ -52,7 +55,9 @@ impl RedisConnectError {
     pub fn label(&self) -> &'static str {
         use RedisConnectCause as Cause;
         match self.0 {
-            Cause::InvalidUrl(_) => "invalid_url",
+            Cause::InvalidUrl(_) | Cause::InsecureUrl => "invalid_url",
+            #[cfg(not(feature = "redis-tls"))]
+            Cause::NeedsTls => "invalid_url",
             Cause::InvalidPrefix(_) => "invalid_prefix",
             Cause::InvalidTimeout => "invalid_timeout",
             #[cfg(feature = "redis-tls")]
@@ -78,6 +83,14 @@ impl fmt::Display for RedisConnectError {
             Cause::InvalidUrl(_) => f.write_str(
                 "not a URL of a Redis server, such as `redis://user:password@host:6379/0`",
             ),
+            Cause::InsecureUrl => f.write_str(
+                "a URL that ends in `#insecure` or the like is refused, for it would trust \
+                 whoever answers: give the server's authority as `root_certificate`",
+            ),
+            #[cfg(not(feature = "redis-tls"))]
+            Cause::NeedsTls => {
+                f.write_str("a `rediss://` URL needs epochkey's feature `redis-tls`")
+            }
             Cause::InvalidPrefix(prefix) => {
                 write!(f, "the prefix `{prefix}` is empty or contains `{{` or `}}`")
             }
@@ -152,7 +165,7 @@ impl error::Error for RedisConnectError {
         use RedisConnectCause as Cause;
         match &self.0 {
             #[cfg(feature = "redis-tls")]
-            Cause::InvalidCertificate(source) => Some(source),
+            Cause::InvalidCertificate(source) => Some(&**source),
             Cause::InvalidUrl(source)
             | Cause::Unreachable(source)
             | Cause::HiddenDurability(source)

@@ -10,14 +10,16 @@ use std::{
 };
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
-use redis::{Cmd, Connection, Value, cmd};
+use redis::{Cmd, RedisError, Value, cmd};
 
 use super::{
+    connection::Connection,
+    endpoint::Endpoint,
     failure::Failure,
     options::RedisOptions,
     request::Request,
     scripts::{Keys, Script},
-    settings::{self, ask},
+    settings,
 };
 use crate::error::RedisConnectCause as Cause;
 
@@ -26,12 +28,15 @@ use crate::error::RedisConnectCause as Cause;
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
+/// Of a SHA-1 in hexadecimal.
+const HASH_SIZE: usize = 40;
+
 /// A connection that was idle for so long may be dead without a sign.
 const LONGEST_IDLE: Duration = Duration::from_secs(5);
 
 /// A server, and how to connect to it.
 pub(super) struct Server {
-    client: redis::Client,
+    endpoint: Endpoint,
     options: RedisOptions,
     pub(super) keys: Keys,
     /// How many connections of this store broke: the others may be dead too.
@@ -39,10 +44,10 @@ pub(super) struct Server {
 }
 
 impl Server {
-    pub(super) fn new(client: redis::Client, options: RedisOptions) -> Self {
+    pub(super) fn new(endpoint: Endpoint, options: RedisOptions) -> Self {
         Self {
             keys: Keys::new(&options.prefix),
-            client,
+            endpoint,
             options,
             broken: AtomicU64::new(0),
         }
@@ -50,44 +55,43 @@ impl Server {
 
     /// Host and port, or a path.
     pub(super) fn address(&self) -> String {
-        self.client.get_connection_info().addr().to_string()
+        self.endpoint.address()
     }
 
     fn connect(&self) -> Result<Connected, Cause> {
         let broken = self.broken.load(Ordering::SeqCst);
         let options = &self.options;
-        let connection = self
-            .client
-            .get_connection_with_timeout(options.connect_timeout);
+        let connection = Connection::open(&self.endpoint, options);
         let mut connection = connection.map_err(Cause::Unreachable)?;
-        let timeout = Some(options.response_timeout);
-        connection
-            .set_read_timeout(timeout)
-            .map_err(Cause::Unreachable)?;
-        connection
-            .set_write_timeout(timeout)
-            .map_err(Cause::Unreachable)?;
         settings::check(&mut connection, options, &self.keys)?;
-        let mut hashes = Vec::with_capacity(Script::ALL.len());
-        for script in Script::ALL {
-            let mut load = cmd("SCRIPT");
-            load.arg("LOAD").arg(script.text());
-            match ask(&mut connection, &load).map_err(Cause::Unreachable)? {
-                Value::BulkString(hash) => hashes.push(hash),
-                _ => {
-                    return Err(Cause::NotUnderstood {
-                        asked: "SCRIPT LOAD",
-                    });
-                }
-            }
-        }
         Ok(Connected {
+            hashes: load_scripts(&mut connection)?,
             connection,
-            hashes,
             broken,
             used: Instant::now(),
         })
     }
+}
+
+/// The server's names for the scripts, by their numbers.
+fn load_scripts(connection: &mut Connection) -> Result<Vec<Vec<u8>>, Cause> {
+    let mut hashes = Vec::with_capacity(Script::ALL.len());
+    for script in Script::ALL {
+        let mut load = cmd("SCRIPT");
+        load.arg("LOAD").arg(script.text());
+        match connection.ask(&load).map_err(Cause::Unreachable)? {
+            // An answer that came twice would make one script of another.
+            Value::BulkString(hash) if hash.len() == HASH_SIZE && !hashes.contains(&hash) => {
+                hashes.push(hash);
+            }
+            _ => {
+                return Err(Cause::NotUnderstood {
+                    asked: "SCRIPT LOAD",
+                });
+            }
+        }
+    }
+    Ok(hashes)
 }
 
 struct Connected {
@@ -161,25 +165,14 @@ impl Link {
                 let command = request.command(hash, &server.keys);
                 command.write_packed_command(&mut bytes);
             }
-            connected.exchange(&bytes, requests.len())
+            connected.exchange(&bytes, requests.len(), Duration::ZERO)
         })
     }
 
     /// Asks for what no script does. The server may take `patience` longer than otherwise.
     pub(super) fn command(&mut self, command: &Cmd, patience: Duration) -> Result<Value, Failure> {
-        let timeout = self.server.options.response_timeout;
-        let mut answers = self.with(1, |connected| {
-            let connection = &connected.connection;
-            let patient = Some(timeout.saturating_add(patience));
-            if let Err(error) = connection.set_read_timeout(patient) {
-                return vec![Err(error.into())];
-            }
-            let answers = connected.exchange(&command.get_packed_command(), 1);
-            match connected.connection.set_read_timeout(Some(timeout)) {
-                Ok(()) => answers,
-                Err(error) => vec![Err(error.into())],
-            }
-        });
+        let bytes = command.get_packed_command();
+        let mut answers = self.with(1, |connected| connected.exchange(&bytes, 1, patience));
         answers.pop().unwrap_or(Err(Failure::Unreadable))
     }
 
@@ -215,8 +208,8 @@ impl Link {
         if let Some(mut connected) = self.connected.take() {
             let broken = self.server.broken.load(Ordering::SeqCst);
             let is_idle = connected.used.elapsed() > LONGEST_IDLE;
-            let is_alive = !is_idle || ask(&mut connected.connection, &cmd("PING")).is_ok();
-            if connected.broken == broken && is_alive {
+            let is_fit = connected.broken == broken && connected.connection.is_quiet();
+            if is_fit && (!is_idle || connected.connection.ask(&cmd("PING")).is_ok()) {
                 return Ok(connected);
             }
         }
@@ -239,22 +232,21 @@ impl Link {
 }
 
 impl Connected {
-    /// Sends commands, and reads as many answers, up to the first that does not come.
-    fn exchange(&mut self, commands: &[u8], count: usize) -> Vec<Result<Value, Failure>> {
-        let mut answers = Vec::with_capacity(count);
-        let mut broken = self.connection.send_packed_command(commands).err();
-        while answers.len() < count {
-            if let Some(error) = &broken {
-                answers.push(Err(Failure::Broken(error.clone())));
-                continue;
-            }
-            match self.connection.recv_response() {
-                Ok(Value::ServerError(error)) => answers.push(Err(Failure::Refused(error))),
-                Ok(value) => answers.push(Ok(value)),
-                Err(error) => broken = Some(error),
-            }
-        }
-        answers
+    fn exchange(
+        &mut self,
+        commands: &[u8],
+        count: usize,
+        patience: Duration,
+    ) -> Vec<Result<Value, Failure>> {
+        let answers = self.connection.exchange(commands, count, patience);
+        answers.into_iter().map(answered).collect()
+    }
+}
+
+fn answered(answer: Result<Value, RedisError>) -> Result<Value, Failure> {
+    match answer? {
+        Value::ServerError(error) => Err(Failure::Refused(error)),
+        value => Ok(value),
     }
 }
 

@@ -1,5 +1,7 @@
 //! A store on a Redis server, for many replicas.
 
+mod connection;
+mod endpoint;
 mod failure;
 mod link;
 mod listener;
@@ -9,6 +11,9 @@ mod request;
 mod scripts;
 mod settings;
 mod snapshot;
+mod socket;
+#[cfg(feature = "redis-tls")]
+mod tls;
 
 use std::{
     fmt,
@@ -25,6 +30,7 @@ use redis::Value;
 
 pub use self::options::RedisOptions;
 use self::{
+    endpoint::Endpoint,
     failure::Failure,
     link::{Link, Server},
     listener::Announced,
@@ -134,8 +140,8 @@ impl RedisStore {
 
     fn connect_to(url: &str, options: RedisOptions) -> Result<Self, Cause> {
         options.check()?;
-        let client = options.client(url)?;
-        let server = Arc::new(Server::new(client, options));
+        let endpoint = Endpoint::new(url, &options)?;
+        let server = Arc::new(Server::new(endpoint, options));
         let link = Link::connected(Arc::clone(&server))?;
         let thread = |error| Cause::Thread(Arc::new(error));
         let sender = Link::new(Arc::clone(&server));

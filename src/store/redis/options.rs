@@ -2,12 +2,6 @@
 
 use std::{fmt, time::Duration};
 
-use redis::Client;
-#[cfg(feature = "redis-tls")]
-use redis::{ConnectionAddr, TlsCertificates};
-#[cfg(feature = "redis-tls")]
-use rustls::crypto::CryptoProvider;
-
 use crate::error::RedisConnectCause as Cause;
 
 /// How a [`RedisStore`](crate::RedisStore) connects.
@@ -31,7 +25,7 @@ pub struct RedisOptions {
     #[cfg(feature = "redis-tls")]
     pub(super) root_certificate: Option<Vec<u8>>,
     #[cfg(feature = "redis-tls")]
-    pub(super) client_certificate: Option<redis::ClientTlsConfig>,
+    pub(super) client_certificate: Option<(Vec<u8>, Vec<u8>)>,
 }
 
 impl RedisOptions {
@@ -58,15 +52,15 @@ impl RedisOptions {
         self
     }
 
-    /// How long connecting may take, for each address that the host name stands for. 2 s by
-    /// default.
+    /// How long connecting may take, for each address that the host name stands for, the
+    /// handshake of TLS included. 2 s by default.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
         self
     }
 
-    /// How long the server may be silent when it is asked something, before the connection is
-    /// given up. 2 s by default. A commit that is given up may have been made.
+    /// How long the server may take for an answer, up to its last byte, before the connection
+    /// is given up. 2 s by default. A commit that is given up may have been made.
     ///
     /// Keep it well below the policy's [`max_staleness`](crate::Policy::max_staleness), so that
     /// one hanging connection does not make a replica stale.
@@ -112,10 +106,7 @@ impl RedisOptions {
         chain: impl Into<Vec<u8>>,
         private_key: impl Into<Vec<u8>>,
     ) -> Self {
-        self.client_certificate = Some(redis::ClientTlsConfig {
-            client_cert: chain.into(),
-            client_key: private_key.into(),
-        });
+        self.client_certificate = Some((chain.into(), private_key.into()));
         self
     }
 
@@ -127,31 +118,6 @@ impl RedisOptions {
             true => Err(Cause::InvalidTimeout),
             false => Ok(()),
         }
-    }
-
-    #[cfg(not(feature = "redis-tls"))]
-    pub(super) fn client(&self, url: &str) -> Result<Client, Cause> {
-        Client::open(url).map_err(Cause::InvalidUrl)
-    }
-
-    #[cfg(feature = "redis-tls")]
-    pub(super) fn client(&self, url: &str) -> Result<Client, Cause> {
-        let client = Client::open(url).map_err(Cause::InvalidUrl)?;
-        if !matches!(
-            client.get_connection_info().addr(),
-            ConnectionAddr::TcpTls { .. }
-        ) {
-            return Ok(client);
-        }
-        if CryptoProvider::get_default().is_none() {
-            // rustls panics if it has several to choose from. Another thread may be first.
-            let _ = rustls::crypto::ring::default_provider().install_default();
-        }
-        let certificates = TlsCertificates {
-            client_tls: self.client_certificate.clone(),
-            root_cert: self.root_certificate.clone(),
-        };
-        Client::build_with_tls(url, certificates).map_err(Cause::InvalidCertificate)
     }
 }
 

@@ -1,8 +1,8 @@
 //! What a server must be like, looked at whenever it is connected to.
 
-use redis::{Cmd, Connection, ConnectionLike, RedisError, Value, cmd};
+use redis::{ErrorKind, RedisError, Value, cmd};
 
-use super::{options::RedisOptions, scripts::Keys};
+use super::{connection::Connection, options::RedisOptions, scripts::Keys};
 use crate::error::{RedisConnectCause as Cause, WeakSetting};
 
 /// The oldest version that has all that the scripts use.
@@ -15,14 +15,6 @@ const DURABLE: [(&str, &str); 3] = [
     ("appendfsync", "always"),
     ("no-appendfsync-on-rewrite", "no"),
 ];
-
-/// Asks one thing; an error that the server answers is one here too.
-pub(super) fn ask(connection: &mut Connection, command: &Cmd) -> Result<Value, RedisError> {
-    match connection.req_command(command)? {
-        Value::ServerError(error) => Err(error.into()),
-        value => Ok(value),
-    }
-}
 
 /// Whether the server keeps what it acknowledges, as far as the options ask for that.
 pub(super) fn check(
@@ -41,7 +33,7 @@ pub(super) fn check(
 }
 
 fn check_server(connection: &mut Connection) -> Result<(), Cause> {
-    let answer = ask(connection, &cmd("HELLO")).map_err(Cause::Unreachable)?;
+    let answer = connection.ask(&cmd("HELLO")).map_err(Cause::Unreachable)?;
     let properties = pairs(answer).ok_or(Cause::NotUnderstood { asked: "HELLO" })?;
     let property = |name: &str| {
         let found = properties.iter().find(|(key, _)| key == name);
@@ -69,8 +61,9 @@ fn check_durability(connection: &mut Connection) -> Result<(), Cause> {
     for (name, _) in DURABLE {
         command.arg(name);
     }
-    let answer =
-        ask(connection, &command).map_err(|error| hidden(error, Cause::HiddenDurability))?;
+    let answer = connection
+        .ask(&command)
+        .map_err(|error| hidden(error, Cause::HiddenDurability))?;
     let settings = pairs(answer).ok_or(Cause::NotUnderstood {
         asked: "CONFIG GET",
     })?;
@@ -96,11 +89,11 @@ fn check_durability(connection: &mut Connection) -> Result<(), Cause> {
 fn check_eviction(connection: &mut Connection) -> Result<(), Cause> {
     let mut command = cmd("CONFIG");
     command.arg("GET").arg("maxmemory-policy");
-    let policy = match ask(connection, &command) {
+    let policy = match connection.ask(&command) {
         Ok(answer) => pairs(answer).and_then(|settings| Some(settings.into_iter().next()?.1)),
-        Err(error) if error.is_io_error() => return Err(Cause::Unreachable(error)),
+        Err(error) if !is_refusal(&error) => return Err(Cause::Unreachable(error)),
         Err(_) => {
-            let answer = ask(connection, cmd("INFO").arg("memory"));
+            let answer = connection.ask(cmd("INFO").arg("memory"));
             let answer = answer.map_err(|error| hidden(error, Cause::HiddenEviction))?;
             text(answer).and_then(|info| {
                 let lines = info.lines();
@@ -118,7 +111,9 @@ fn check_eviction(connection: &mut Connection) -> Result<(), Cause> {
 /// The keys belong to a store, or nobody has them.
 fn check_keys(connection: &mut Connection, keys: &Keys) -> Result<(), Cause> {
     for (key, kind) in keys.typed() {
-        let answer = ask(connection, cmd("TYPE").arg(key)).map_err(Cause::Unreachable)?;
+        let answer = connection
+            .ask(cmd("TYPE").arg(key))
+            .map_err(Cause::Unreachable)?;
         let found = text(answer).ok_or(Cause::NotUnderstood { asked: "TYPE" })?;
         if found != kind && found != "none" {
             let key = key.to_owned();
@@ -128,12 +123,16 @@ fn check_keys(connection: &mut Connection, keys: &Keys) -> Result<(), Cause> {
     Ok(())
 }
 
-/// Why something is not to be seen: the server refuses, or is gone.
+/// Why something is not to be seen: the server refuses, or gave no answer.
 fn hidden(error: RedisError, refused: fn(RedisError) -> Cause) -> Cause {
-    match error.is_io_error() {
-        true => Cause::Unreachable(error),
-        false => refused(error),
+    match is_refusal(&error) {
+        true => refused(error),
+        false => Cause::Unreachable(error),
     }
+}
+
+fn is_refusal(error: &RedisError) -> bool {
+    matches!(error.kind(), ErrorKind::Server(_) | ErrorKind::Extension)
 }
 
 fn text(value: Value) -> Option<String> {
