@@ -7,17 +7,20 @@ use std::time::Duration;
 use epochkey::{RedisOptions, RedisStore};
 
 mod contract;
+mod entering;
 #[path = "../faults/mod.rs"]
 mod faults;
+#[path = "../servers/network/mod.rs"]
+mod network;
+#[path = "../simulation/random.rs"]
+mod random;
 mod running;
 #[path = "../../examples/replicas/server/mod.rs"]
 mod server;
 mod settings;
+mod tls;
 
-use crate::{
-    faults::{Kind, fleet::until_some},
-    server::RedisServer,
-};
+use crate::{faults::Kind, server::RedisServer};
 
 struct Redis;
 
@@ -29,13 +32,7 @@ impl Kind for Redis {
         let options = RedisOptions::new()
             .connect_timeout(timeout)
             .response_timeout(timeout);
-        until_some("a connection", || {
-            match RedisStore::connect(url, options.clone()) {
-                Ok(store) => Some(store),
-                Err(error) if error.label() == "unreachable" => None,
-                Err(error) => panic!("{error}"),
-            }
-        })
+        RedisStore::connect(url, options).unwrap()
     }
 }
 

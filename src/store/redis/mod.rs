@@ -93,7 +93,8 @@ const TIDIED_AT_ONCE: usize = 250;
 /// Two of its own, each with a connection: one that sends commits and reads session rows, one
 /// that hears of news. The authority's thread uses a third. Requests that wait at the same time
 /// are sent together. All three connect again by themselves, after pauses that grow and are
-/// partly random. Nothing but [`connect`](Self::connect) and
+/// partly random. Every thread that asks the server needs the default stack of 2 MiB, for the
+/// worst that can be answered. Nothing but [`connect`](Self::connect) and
 /// [`AuthorityBuilder::open`](crate::AuthorityBuilder::open) waits for the server, so the store
 /// is used from inside an async runtime as from outside.
 ///
