@@ -1,6 +1,6 @@
 use std::{error, fmt, io, sync::Arc};
 
-use redis::RedisError;
+use redis::{ErrorKind, RedisError};
 
 /// Why a [`RedisStore`](crate::RedisStore) could not be connected. Nothing was changed on the
 /// server.
@@ -17,6 +17,7 @@ pub(crate) enum RedisConnectCause {
     #[cfg(feature = "redis-tls")]
     InvalidCertificate(Arc<io::Error>),
     Unreachable(RedisError),
+    Refused(RedisError),
     OldVersion {
         found: String,
     },
@@ -29,6 +30,7 @@ pub(crate) enum RedisConnectCause {
     },
     HiddenDurability(RedisError),
     HiddenEviction(RedisError),
+    NotOnDisk,
     TakenKey {
         key: String,
         found: String,
@@ -49,9 +51,9 @@ pub(crate) struct WeakSetting {
 
 impl RedisConnectError {
     /// A short fixed name for metrics and logs: `invalid_url`, `invalid_prefix`,
-    /// `invalid_timeout`, `invalid_certificate`, `unreachable`, `old_version`, `not_primary`, `weak_durability`,
-    /// `evicts`, `hidden_durability`, `hidden_eviction`, `taken_key`, `not_understood` or
-    /// `thread`.
+    /// `invalid_timeout`, `invalid_certificate`, `unreachable`, `refused`, `old_version`,
+    /// `not_primary`, `weak_durability`, `evicts`, `hidden_durability`, `hidden_eviction`,
+    /// `not_on_disk`, `taken_key`, `not_understood` or `thread`.
     pub fn label(&self) -> &'static str {
         use RedisConnectCause as Cause;
         match self.0 {
@@ -63,12 +65,14 @@ impl RedisConnectError {
             #[cfg(feature = "redis-tls")]
             Cause::InvalidCertificate(_) => "invalid_certificate",
             Cause::Unreachable(_) => "unreachable",
+            Cause::Refused(_) => "refused",
             Cause::OldVersion { .. } => "old_version",
             Cause::NotPrimary { .. } => "not_primary",
             Cause::Weak(_) => "weak_durability",
             Cause::Evicts { .. } => "evicts",
             Cause::HiddenDurability(_) => "hidden_durability",
             Cause::HiddenEviction(_) => "hidden_eviction",
+            Cause::NotOnDisk => "not_on_disk",
             Cause::TakenKey { .. } => "taken_key",
             Cause::NotUnderstood { .. } => "not_understood",
             Cause::Thread(_) => "thread",
@@ -98,6 +102,10 @@ impl fmt::Display for RedisConnectError {
             #[cfg(feature = "redis-tls")]
             Cause::InvalidCertificate(_) => f.write_str("a certificate or a key cannot be read"),
             Cause::Unreachable(_) => f.write_str("the Redis server could not be connected to"),
+            Cause::Refused(_) => f.write_str(
+                "the Redis server was reached and refuses what is asked of it; see what it says, \
+                 and whether the URL's user may do what the guide's page on replicas says",
+            ),
             Cause::OldVersion { found } => {
                 write!(
                     f,
@@ -139,6 +147,10 @@ impl fmt::Display for RedisConnectError {
                  when its memory is full: allow it, or accept it with \
                  `danger_accept_evicted_revocations`",
             ),
+            Cause::NotOnDisk => f.write_str(
+                "the Redis server was a replica, and does not have on its disk yet what it got from \
+                 its primary; try again",
+            ),
             Cause::TakenKey { key, found } => write!(
                 f,
                 "the key `{key}` on the Redis server is a {found} of something else: take another \
@@ -149,6 +161,18 @@ impl fmt::Display for RedisConnectError {
                 "the server answered {asked} with what no Redis server would"
             ),
             Cause::Thread(_) => f.write_str("a thread could not be started"),
+        }
+    }
+}
+
+/// From talking to the server.
+impl From<RedisError> for RedisConnectCause {
+    fn from(error: RedisError) -> Self {
+        match error.kind() {
+            ErrorKind::Server(_) | ErrorKind::Extension | ErrorKind::AuthenticationFailed => {
+                Self::Refused(error)
+            }
+            _ => Self::Unreachable(error),
         }
     }
 }
@@ -168,6 +192,7 @@ impl error::Error for RedisConnectError {
             Cause::InvalidCertificate(source) => Some(&**source),
             Cause::InvalidUrl(source)
             | Cause::Unreachable(source)
+            | Cause::Refused(source)
             | Cause::HiddenDurability(source)
             | Cause::HiddenEviction(source) => Some(source),
             Cause::Thread(source) => Some(&**source),

@@ -38,7 +38,7 @@ fn said(error: &RedisConnectError) -> String {
 fn assert_refused(connected: Result<RedisStore, RedisConnectError>, because: &str) {
     let error = connected.err().unwrap();
     let said = said(&error);
-    assert_eq!(error.label(), "unreachable", "{said}");
+    assert_eq!(error.label(), "refused", "{said}");
     assert!(said.contains(because), "{said}");
     for secret in [PASSWORD, ENCODED, "wrong-one"] {
         assert!(!said.contains(secret), "{said}");

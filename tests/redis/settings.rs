@@ -5,7 +5,10 @@ use std::{fs, sync::LazyLock};
 
 use epochkey::{Authority, Grant, MasterSecret, RedisConnectError, RedisOptions, RedisStore};
 
-use crate::server::{self, RedisServer, Server};
+use crate::{
+    faults::fleet::until,
+    server::{self, RedisServer, Server},
+};
 
 fn connect(server: &RedisServer, options: RedisOptions) -> Result<RedisStore, RedisConnectError> {
     RedisStore::connect(&server.url(), options)
@@ -156,7 +159,7 @@ fn a_server_that_does_not_say_what_it_is_is_refused() {
     };
     for options in [RedisOptions::new(), accepting_all()] {
         let error = connect(&server, options).unwrap_err();
-        assert_eq!(error.label(), "unreachable");
+        assert_eq!(error.label(), "refused");
         let source = std::error::Error::source(&error).unwrap();
         assert!(source.to_string().contains("HELLO"), "{source}");
     }
@@ -190,10 +193,10 @@ fn a_user_who_may_not_look_is_refused() {
 
     let no_keys = ["~other:*", "+@all"];
     let result = with(&no_keys, RedisOptions::new());
-    assert_refused(result, "unreachable", &[]);
+    assert_refused(result, "refused", &["guide's page"]);
 }
 
-/// The least that a user needs, as the documentation may say.
+/// The least that a user needs, as the guide says.
 #[test]
 fn a_user_who_may_do_what_is_needed_works() {
     let Some(server) = server::redis() else {
@@ -208,6 +211,7 @@ fn a_user_who_may_do_what_is_needed_works() {
         "+@scripting",
         "+@connection",
         "+config|get",
+        "+info",
         "+type",
         "+time",
         "+del",
@@ -217,22 +221,7 @@ fn a_user_who_may_do_what_is_needed_works() {
     assert_works(RedisStore::connect(&url, RedisOptions::new()));
     let wrong = url.replace("sesame", "door");
     let refused = RedisStore::connect(&wrong, RedisOptions::new());
-    assert_refused(refused, "unreachable", &[]);
-}
-
-#[test]
-fn a_server_with_a_password_works() {
-    let Some(server) = server::redis() else {
-        return;
-    };
-    // Now, so that the fixture need not know it.
-    let mut admin = server.connection().unwrap();
-    let mut set = redis::cmd("CONFIG");
-    set.arg(&["SET", "requirepass", "secret"]);
-    set.exec(&mut admin).unwrap();
-    assert_refused(connect(&server, RedisOptions::new()), "unreachable", &[]);
-    let url = format!("redis://:secret@{}/", server.address());
-    assert_works(RedisStore::connect(&url, RedisOptions::new()));
+    assert_refused(refused, "refused", &[]);
 }
 
 #[test]
@@ -253,18 +242,47 @@ fn keys_of_something_else_are_left_alone() {
     assert_works(connect(&server, RedisOptions::new()));
 }
 
+/// What it acknowledges before that, a crash would still lose.
 #[test]
-fn a_socket_in_the_file_system_works() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("redis.sock");
-    let path = path.to_str().unwrap();
-    let Some(_server) = server::start::<RedisServer>(&[("unixsocket", path)]) else {
+fn a_promoted_server_is_refused_until_it_has_everything_on_its_disk() {
+    let Some(primary) = server::redis() else {
         return;
     };
-    let url = format!("unix://{path}");
-    assert_works(RedisStore::connect(&url, RedisOptions::new()));
-    let nowhere = RedisStore::connect(&format!("{url}-not"), RedisOptions::new());
-    assert_refused(nowhere, "unreachable", &[]);
+    primary.command(&["SET", "some", "data"]).unwrap();
+    // Writing its file takes it minutes.
+    let slow = ["CONFIG", "SET", "rdb-key-save-delay", "100000000"];
+    primary.command(&slow).unwrap();
+    primary.command(&["BGREWRITEAOF"]).unwrap();
+    assert_works(connect(&primary, RedisOptions::new()));
+    stop_writing(&primary);
+
+    let mut promoted = primary.replica().unwrap();
+    promoted.promote().unwrap();
+    promoted.command(&slow).unwrap();
+    promoted.command(&["BGREWRITEAOF"]).unwrap();
+    let parts = ["was a replica", "try again"];
+    let refused = connect(&promoted, RedisOptions::new());
+    assert_refused(refused, "not_on_disk", &parts);
+    drop(connect(&promoted, accepting_loss()).unwrap());
+    stop_writing(&promoted);
+    assert_works(connect(&promoted, RedisOptions::new()));
+}
+
+/// Ends the writing of the file that has begun, and does it again in no time.
+fn stop_writing(server: &RedisServer) {
+    for (name, value) in [
+        ("rdb-key-save-delay", "0"),
+        ("appendonly", "no"),
+        ("appendonly", "yes"),
+    ] {
+        server.command(&["CONFIG", "SET", name, value]).unwrap();
+    }
+    until("the file is written", || {
+        server
+            .number("persistence", "aof_rewrite_in_progress")
+            .unwrap()
+            == 0
+    });
 }
 
 #[test]

@@ -61,8 +61,7 @@ impl Server {
     fn connect(&self) -> Result<Connected, Cause> {
         let broken = self.broken.load(Ordering::SeqCst);
         let options = &self.options;
-        let connection = Connection::open(&self.endpoint, options);
-        let mut connection = connection.map_err(Cause::Unreachable)?;
+        let mut connection = Connection::open(&self.endpoint, options)?;
         settings::check(&mut connection, options, &self.keys)?;
         Ok(Connected {
             hashes: load_scripts(&mut connection)?,
@@ -79,7 +78,7 @@ fn load_scripts(connection: &mut Connection) -> Result<Vec<Vec<u8>>, Cause> {
     for script in Script::ALL {
         let mut load = cmd("SCRIPT");
         load.arg("LOAD").arg(script.text());
-        match connection.ask(&load).map_err(Cause::Unreachable)? {
+        match connection.ask(&load)? {
             // An answer that came twice would make one script of another.
             Value::BulkString(hash) if hash.len() == HASH_SIZE && !hashes.contains(&hash) => {
                 hashes.push(hash);

@@ -33,7 +33,7 @@ pub(super) fn check(
 }
 
 fn check_server(connection: &mut Connection) -> Result<(), Cause> {
-    let answer = connection.ask(&cmd("HELLO")).map_err(Cause::Unreachable)?;
+    let answer = connection.ask(&cmd("HELLO"))?;
     let properties = pairs(answer).ok_or(Cause::NotUnderstood { asked: "HELLO" })?;
     let property = |name: &str| {
         let found = properties.iter().find(|(key, _)| key == name);
@@ -61,9 +61,8 @@ fn check_durability(connection: &mut Connection) -> Result<(), Cause> {
     for (name, _) in DURABLE {
         command.arg(name);
     }
-    let answer = connection
-        .ask(&command)
-        .map_err(|error| hidden(error, Cause::HiddenDurability))?;
+    let answer = connection.ask(&command);
+    let answer = answer.map_err(|error| hidden(error, Cause::HiddenDurability))?;
     let settings = pairs(answer).ok_or(Cause::NotUnderstood {
         asked: "CONFIG GET",
     })?;
@@ -81,8 +80,33 @@ fn check_durability(connection: &mut Connection) -> Result<(), Cause> {
         }
     }
     match weak.is_empty() {
-        true => Ok(()),
+        true => check_disk(connection),
         false => Err(Cause::Weak(weak)),
+    }
+}
+
+/// A replica gets what its primary has as a whole, into memory, and then writes it to its disk. If
+/// it is made a primary meanwhile, it acknowledges what a crash would still lose.
+fn check_disk(connection: &mut Connection) -> Result<(), Cause> {
+    let mut info = |section| {
+        let answer = connection.ask(cmd("INFO").arg(section));
+        let answer = answer.map_err(|error| hidden(error, Cause::HiddenDurability))?;
+        text(answer).ok_or(Cause::NotUnderstood { asked: "INFO" })
+    };
+    let was_never_replica = "second_repl_offset:-1";
+    if info("replication")?
+        .lines()
+        .any(|line| line == was_never_replica)
+    {
+        return Ok(());
+    }
+    let writes = ["aof_rewrite_in_progress:1", "aof_rewrite_scheduled:1"];
+    match info("persistence")?
+        .lines()
+        .any(|line| writes.contains(&line))
+    {
+        true => Err(Cause::NotOnDisk),
+        false => Ok(()),
     }
 }
 
@@ -91,7 +115,7 @@ fn check_eviction(connection: &mut Connection) -> Result<(), Cause> {
     command.arg("GET").arg("maxmemory-policy");
     let policy = match connection.ask(&command) {
         Ok(answer) => pairs(answer).and_then(|settings| Some(settings.into_iter().next()?.1)),
-        Err(error) if !is_refusal(&error) => return Err(Cause::Unreachable(error)),
+        Err(error) if !is_refusal(&error) => return Err(error.into()),
         Err(_) => {
             let answer = connection.ask(cmd("INFO").arg("memory"));
             let answer = answer.map_err(|error| hidden(error, Cause::HiddenEviction))?;
@@ -111,9 +135,7 @@ fn check_eviction(connection: &mut Connection) -> Result<(), Cause> {
 /// The keys belong to a store, or nobody has them.
 fn check_keys(connection: &mut Connection, keys: &Keys) -> Result<(), Cause> {
     for (key, kind) in keys.typed() {
-        let answer = connection
-            .ask(cmd("TYPE").arg(key))
-            .map_err(Cause::Unreachable)?;
+        let answer = connection.ask(cmd("TYPE").arg(key))?;
         let found = text(answer).ok_or(Cause::NotUnderstood { asked: "TYPE" })?;
         if found != kind && found != "none" {
             let key = key.to_owned();
@@ -127,7 +149,7 @@ fn check_keys(connection: &mut Connection, keys: &Keys) -> Result<(), Cause> {
 fn hidden(error: RedisError, refused: fn(RedisError) -> Cause) -> Cause {
     match is_refusal(&error) {
         true => refused(error),
-        false => Cause::Unreachable(error),
+        false => error.into(),
     }
 }
 
