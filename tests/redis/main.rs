@@ -10,6 +10,7 @@ mod contract;
 mod entering;
 #[path = "../faults/mod.rs"]
 mod faults;
+mod hostile;
 #[path = "../servers/network/mod.rs"]
 mod network;
 #[path = "../simulation/random.rs"]
