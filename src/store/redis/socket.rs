@@ -125,3 +125,43 @@ impl Write for Socket {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, TcpListener};
+
+    use super::*;
+
+    fn pair(timeout: Duration) -> (Socket, TcpStream) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let socket = Socket::tcp(near, deadline_in(timeout)).unwrap();
+        (socket, listener.accept().unwrap().0)
+    }
+
+    #[test]
+    fn who_does_not_read_is_not_waited_for() {
+        let (mut socket, _far) = pair(Duration::from_millis(20));
+        let more_than_any_buffer = vec![0; 64 << 20];
+        let error = socket.write_all(&more_than_any_buffer).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TimedOut);
+    }
+
+    #[test]
+    fn what_is_there_is_read_without_waiting() {
+        let (mut socket, mut far) = pair(Duration::MAX);
+        far.write_all(b"ab").unwrap();
+        socket.read_exact(&mut [0]).unwrap();
+        socket.set_waiting(false).unwrap();
+        socket.read_exact(&mut [0]).unwrap();
+        let error = socket.read(&mut [0]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::WouldBlock);
+        socket.set_waiting(true).unwrap();
+        let error = socket.read(&mut [0]).unwrap_err();
+        assert_eq!(
+            error.kind(),
+            ErrorKind::TimedOut,
+            "until there is a deadline"
+        );
+    }
+}

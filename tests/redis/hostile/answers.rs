@@ -217,6 +217,44 @@ fn answers_to(question: &str) {
     }
 }
 
+/// Both are right in shape, and nobody knows which is to what was asked.
+#[test]
+fn two_answers_to_one_question_are_none() {
+    let Some((_server, hostile)) = start() else {
+        return;
+    };
+    let (_, mut asker) = begun(&hostile);
+    let store = RedisStore::connect(&url(&hostile), RedisOptions::new()).unwrap();
+    let time = now().as_unix_millis().to_string();
+    let answer = format!("*2\r\n${}\r\n{time}\r\n$4\r\npart\r\n", time.len());
+    for (extra, is_good) in [("", true), (&answer[..], false), ("*", false)] {
+        persist(|| asker.ask(&store, "standing"));
+        let answers = format!("{answer}{extra}").into_bytes();
+        hostile.replace("EVALSHA", Lie::Bytes(answers));
+        let asked = asker.ask(&store, "standing");
+        hostile.reform();
+        assert_eq!(asked.is_ok(), is_good, "{extra}");
+    }
+}
+
+/// Nobody asks a connection that the server has closed, so that what is asked is done.
+#[test]
+fn a_closed_connection_is_not_asked() {
+    let Some(server) = server::redis() else {
+        return;
+    };
+    let hostile = Hostile::before(server.address()).unwrap();
+    let (_, mut asker) = begun(&hostile);
+    let store = RedisStore::connect(&server.url(), RedisOptions::new()).unwrap();
+    for _ in 0..20 {
+        server
+            .command(&["CLIENT", "KILL", "TYPE", "normal"])
+            .unwrap();
+        asker.ask(&store, "standing").unwrap();
+        asker.commit(&store, 1).unwrap();
+    }
+}
+
 fn current(store: &RedisStore) -> HistoryId {
     let snapshot = persist(|| store.snapshot(now(), &mut drop));
     snapshot.value.unwrap().head.history
