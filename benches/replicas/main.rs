@@ -11,7 +11,7 @@ mod server;
 mod start;
 mod verify;
 
-use std::{env, error::Error, sync::Arc};
+use std::{env, error::Error, sync::Arc, time::Duration};
 
 use epochkey::{Authority, AuthorityBuilder, MasterSecret, RedisOptions, RedisStore, Store};
 
@@ -60,6 +60,12 @@ trait Place: Sync {
 
     /// Makes the shortest exchange with the server.
     fn pinger(&self) -> Result<Box<dyn FnMut() -> Result<()> + Send>>;
+
+    /// Has the server keep how long each of its steps takes, from now on.
+    fn watch_steps(&self) -> Result<()>;
+
+    /// The step that took longest since then, in which the server did nothing else.
+    fn longest_step(&self) -> Result<(String, Duration)>;
 }
 
 struct Redis(RedisServer);
@@ -79,6 +85,43 @@ impl Place for Redis {
                 .arg("50 bytes of text, about as many as a bump takes")
                 .exec(&mut connection)?)
         }))
+    }
+
+    fn watch_steps(&self) -> Result<()> {
+        for words in [
+            &["CONFIG", "SET", "slowlog-max-len", "1000000"][..],
+            &["CONFIG", "SET", "slowlog-log-slower-than", "500"],
+            &["SLOWLOG", "RESET"],
+        ] {
+            self.0.command(words)?;
+        }
+        Ok(())
+    }
+
+    fn longest_step(&self) -> Result<(String, Duration)> {
+        let mut command = redis::cmd("SLOWLOG");
+        let steps: Vec<redis::Value> = command
+            .arg("GET")
+            .arg(-1)
+            .query(&mut self.0.connection()?)?;
+        let mut longest = ("nothing".to_owned(), Duration::ZERO);
+        for step in steps {
+            let redis::Value::Array(fields) = step else {
+                continue;
+            };
+            let (Some(micros), Some(words)) = (fields.get(2), fields.get(3)) else {
+                continue;
+            };
+            let micros: u64 = redis::from_redis_value(micros.clone())?;
+            let words: Vec<Vec<u8>> = redis::from_redis_value(words.clone())?;
+            if longest.1 < Duration::from_micros(micros) {
+                let name = words
+                    .first()
+                    .map(|word| String::from_utf8_lossy(word).into_owned());
+                longest = (name.unwrap_or_default(), Duration::from_micros(micros));
+            }
+        }
+        Ok(longest)
     }
 
     fn pinger(&self) -> Result<Box<dyn FnMut() -> Result<()> + Send>> {

@@ -28,15 +28,14 @@ pub(crate) fn run(place: &dyn Place) -> Result<()> {
         running.bump_many(scopes).wait()?;
     }
     println!("{epochs} epochs, written in {:.1?}", filled.elapsed());
-    let quiet = longest_ping(place, || thread::sleep(Duration::from_secs(1)))?.1;
-    let mut takes = Vec::new();
     for _ in 0..STARTS {
+        place.watch_steps()?;
         let (took, ping) = longest_ping(place, || start(place, &running, epochs))?;
-        takes.push(took?);
+        let (step, longest) = place.longest_step()?;
         println!(
-            "  a replica started in {:.2?} while others bumped; the server's longest answer to \
-             a ping meanwhile: {ping:.1?} (with nobody starting: {quiet:.1?})",
-            takes[takes.len() - 1]
+            "  a replica started in {:.2?} while others bumped; the server's longest step \
+             meanwhile: {longest:.1?} ({step}), its longest answer to a ping: {ping:.1?}",
+            took?
         );
     }
     Ok(())
