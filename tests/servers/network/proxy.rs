@@ -110,6 +110,11 @@ impl Proxy {
         self.0.script(|plan| !plan.cuts.is_empty())
     }
 
+    /// Takes back the cuts that are still to come.
+    pub(crate) fn forget_cuts(&self) {
+        self.0.script(|plan| plan.cuts.clear());
+    }
+
     /// Delivers nothing this way, on connections that are open and on new ones, not even
     /// that the other side is gone.
     pub(crate) fn hold(&self, way: Way) {
