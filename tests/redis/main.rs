@@ -7,6 +7,7 @@ use std::time::Duration;
 use epochkey::{RedisOptions, RedisStore};
 
 mod contract;
+mod disturbed;
 mod entering;
 #[path = "../faults/mod.rs"]
 mod faults;

@@ -1,0 +1,85 @@
+//! What a network can do between replicas and the server of a shared store.
+//!
+//! Written once for all kinds of servers. Whoever includes this has the modules `server`,
+//! `network` and `random` in its crate, names a [`Kind`], and makes a test of each function with
+//! [`instantiate`]. Authorities have their threads and the system's clock, so the tests wait
+//! until something is so, for as long as it takes, and never take it to be so after a while.
+
+// Every kind of server uses a part of it besides.
+#![allow(dead_code)]
+
+pub(crate) mod cuts;
+pub(crate) mod failover;
+mod fleet;
+pub(crate) mod lags;
+pub(crate) mod late;
+pub(crate) mod silence;
+
+use std::time::Duration;
+
+use epochkey::Store;
+
+use crate::server::Server;
+
+/// A kind of server, and the store on it.
+pub(crate) trait Kind: 'static {
+    type Server: Server;
+    type Store: Store;
+
+    /// Connects, with this time-out for everything that the server is asked.
+    ///
+    /// # Panics
+    ///
+    /// If that does not work.
+    fn connect(url: &str, timeout: Duration) -> Self::Store;
+
+    /// Bytes that occur in the request which makes this change, and in no other; they come in
+    /// one piece.
+    fn marker(change: Change) -> &'static str;
+}
+
+/// What a commit can be about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Change {
+    BumpOfUser,
+    Start,
+    Refresh,
+    End,
+}
+
+/// Makes a test of each of the functions in `$faults`, which is this module.
+macro_rules! instantiate {
+    ($faults:ident, $kind:ty) => {
+        instantiate!($faults, $kind:
+            cuts::a_bump_that_is_cut_is_made_for_all_or_for_nobody,
+            cuts::a_start_that_is_cut_leaves_at_most_a_row,
+            cuts::a_refresh_that_is_cut_has_one_successor,
+            cuts::an_end_that_is_cut_ends_all_or_nothing,
+            cuts::connections_cut_at_any_byte_are_made_again,
+            silence::a_replica_cut_off_refuses_what_was_revoked,
+            silence::a_replica_whose_requests_are_held_disturbs_nobody,
+            silence::a_replica_that_hears_no_answers_is_not_taken_for_alive,
+            silence::answers_that_take_long_make_news_no_younger,
+            late::a_bump_delivered_late_is_a_bump,
+            late::a_bump_delivered_into_the_next_history_is_refused,
+            late::a_refresh_delivered_late_forks_nothing,
+            late::a_refresh_delivered_after_others_is_refused,
+            late::a_refresh_delivered_after_the_end_revives_nothing,
+            late::starts_delivered_late_give_nobody_tokens,
+            lags::a_lagging_network_takes_nothing_back,
+            failover::a_failover_that_loses_nothing_logs_nobody_out,
+            failover::a_demoted_primary_is_left,
+            failover::a_failover_that_loses_bumps_logs_everybody_out,
+        );
+    };
+    ($faults:ident, $kind:ty: $($module:ident::$test:ident),+ $(,)?) => {
+        $(
+            #[test]
+            fn $test() {
+                $faults::$module::$test::<$kind>();
+            }
+        )+
+    };
+}
+
+pub(crate) use instantiate;
