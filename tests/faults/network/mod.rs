@@ -13,6 +13,7 @@ pub(crate) mod failover;
 mod fleet;
 pub(crate) mod lags;
 pub(crate) mod late;
+pub(crate) mod random;
 pub(crate) mod silence;
 
 use std::time::Duration;
@@ -70,6 +71,7 @@ macro_rules! instantiate {
             failover::a_failover_that_loses_nothing_logs_nobody_out,
             failover::a_demoted_primary_is_left,
             failover::a_failover_that_loses_bumps_logs_everybody_out,
+            random::whatever_happens_by_chance,
         );
     };
     ($faults:ident, $kind:ty: $($module:ident::$test:ident),+ $(,)?) => {
