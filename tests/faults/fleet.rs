@@ -8,7 +8,7 @@ use std::{
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread::{self, JoinHandle},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use epochkey::{
@@ -17,36 +17,10 @@ use epochkey::{
 };
 
 use super::Kind;
+pub(crate) use super::waiting::{LONG, PAUSE, until, until_some};
 
-/// Machines that run tests can be slow.
-const LONG: Duration = Duration::from_secs(60);
-/// Between two looks at something that others change.
-pub(crate) const PAUSE: Duration = Duration::from_millis(10);
 /// Of a server that is asked something: well below what makes a replica stale.
 const TIMEOUT: Duration = Duration::from_secs(1);
-
-/// Tries until it works.
-///
-/// # Panics
-///
-/// If it still does not after a minute.
-#[track_caller]
-pub(crate) fn until_some<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + LONG;
-    loop {
-        if let Some(result) = attempt() {
-            return result;
-        }
-        assert!(Instant::now() < deadline, "waited for in vain: {what}");
-        thread::sleep(PAUSE);
-    }
-}
-
-/// As [`until_some`], for what is so or not.
-#[track_caller]
-pub(crate) fn until(what: &str, mut condition: impl FnMut() -> bool) {
-    until_some(what, || condition().then_some(()));
-}
 
 /// Waits until an operation is finished, and not for ever.
 #[track_caller]

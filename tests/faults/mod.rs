@@ -3,7 +3,8 @@
 //! Written once for all kinds of servers. Whoever includes this has the module `server`, names a
 //! [`Kind`], and makes a test of each function with [`instantiate`]. Authorities have their
 //! threads and the system's clock, so the tests wait until something is so, for as long as it
-//! takes, and never take it to be so after a while.
+//! takes, and never take it to be so after a while. [`network`] has those that put something
+//! between replicas and the server; it needs the modules `network` and `random` too.
 
 // Every kind of server uses a part of it besides.
 #![allow(dead_code)]
@@ -14,10 +15,12 @@ pub(crate) mod kills;
 pub(crate) mod known;
 pub(crate) mod load;
 pub(crate) mod loss;
+pub(crate) mod network;
 pub(crate) mod rotation;
 pub(crate) mod silence;
 pub(crate) mod tasks;
 pub(crate) mod trimmed;
+mod waiting;
 
 use std::time::Duration;
 
@@ -30,13 +33,25 @@ pub(crate) trait Kind: 'static {
     type Server: Server;
     type Store: Store;
 
-    /// Connects, with this time-out for everything that the server is asked. Tries again while
-    /// it is not reached.
+    /// Connects, with this time-out for everything that the server is asked.
     ///
     /// # Panics
     ///
     /// If that does not work.
     fn connect(url: &str, timeout: Duration) -> Self::Store;
+
+    /// Bytes that occur in the request which makes this change, and in no other; they come in
+    /// one piece.
+    fn marker(change: Change) -> &'static str;
+}
+
+/// What a commit can be about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Change {
+    BumpOfUser,
+    Start,
+    Refresh,
+    End,
 }
 
 /// Makes a test of each of the functions here.

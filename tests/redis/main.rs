@@ -7,7 +7,6 @@ use std::time::Duration;
 use epochkey::{RedisOptions, RedisStore};
 
 mod contract;
-mod disturbed;
 mod entering;
 #[path = "../faults/mod.rs"]
 mod faults;
@@ -22,7 +21,10 @@ mod server;
 mod settings;
 mod tls;
 
-use crate::{faults::Kind, server::RedisServer};
+use crate::{
+    faults::{Change, Kind},
+    server::RedisServer,
+};
 
 struct Redis;
 
@@ -36,6 +38,20 @@ impl Kind for Redis {
             .response_timeout(timeout);
         RedisStore::connect(url, options).unwrap()
     }
+
+    /// The name of a change is an argument of the script.
+    fn marker(change: Change) -> &'static str {
+        match change {
+            Change::BumpOfUser => "\r\nend_of_user\r\n",
+            Change::Start => "\r\nstart\r\n",
+            Change::Refresh => "\r\nreplace\r\n",
+            Change::End => "\r\nend\r\n",
+        }
+    }
 }
 
 faults::instantiate!(Redis);
+
+mod disturbed {
+    crate::faults::network::instantiate!(super::Redis);
+}

@@ -5,8 +5,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
-    thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use epochkey::{
@@ -15,41 +14,15 @@ use epochkey::{
 };
 
 use super::Kind;
+pub(crate) use crate::faults::waiting::{until, until_some};
 use crate::{
     network::Proxy,
     server::{self, Server},
 };
 
-/// Machines that run tests can be slow.
-const LONG: Duration = Duration::from_secs(60);
-/// Between two looks at something that others change.
-const PAUSE: Duration = Duration::from_millis(5);
 /// Of a server that is asked something: well below what makes a replica stale.
 pub(crate) const TIMEOUT: Duration = Duration::from_millis(400);
 pub(crate) const MAX_STALENESS: Duration = Duration::from_secs(2);
-
-/// Tries until it works.
-///
-/// # Panics
-///
-/// If it still does not after a minute.
-#[track_caller]
-pub(crate) fn until_some<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + LONG;
-    loop {
-        if let Some(result) = attempt() {
-            return result;
-        }
-        assert!(Instant::now() < deadline, "waited for in vain: {what}");
-        thread::sleep(PAUSE);
-    }
-}
-
-/// As [`until_some`], for what is so or not.
-#[track_caller]
-pub(crate) fn until(what: &str, mut condition: impl FnMut() -> bool) {
-    until_some(what, || condition().then_some(()));
-}
 
 /// What an observer was told.
 #[derive(Debug, Default)]

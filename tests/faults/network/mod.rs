@@ -1,12 +1,5 @@
 //! What a network can do between replicas and the server of a shared store.
 //!
-//! Written once for all kinds of servers. Whoever includes this has the modules `server`,
-//! `network` and `random` in its crate, names a [`Kind`], and makes a test of each function with
-//! [`instantiate`]. Authorities have their threads and the system's clock, so the tests wait
-//! until something is so, for as long as it takes, and never take it to be so after a while.
-
-// Every kind of server uses a part of it besides.
-#![allow(dead_code)]
 
 pub(crate) mod cuts;
 pub(crate) mod failover;
@@ -16,42 +9,12 @@ pub(crate) mod late;
 pub(crate) mod random;
 pub(crate) mod silence;
 
-use std::time::Duration;
+pub(crate) use super::{Change, Kind};
 
-use epochkey::Store;
-
-use crate::server::Server;
-
-/// A kind of server, and the store on it.
-pub(crate) trait Kind: 'static {
-    type Server: Server;
-    type Store: Store;
-
-    /// Connects, with this time-out for everything that the server is asked.
-    ///
-    /// # Panics
-    ///
-    /// If that does not work.
-    fn connect(url: &str, timeout: Duration) -> Self::Store;
-
-    /// Bytes that occur in the request which makes this change, and in no other; they come in
-    /// one piece.
-    fn marker(change: Change) -> &'static str;
-}
-
-/// What a commit can be about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Change {
-    BumpOfUser,
-    Start,
-    Refresh,
-    End,
-}
-
-/// Makes a test of each of the functions in `$faults`, which is this module.
+/// Makes a test of each of the functions here.
 macro_rules! instantiate {
-    ($faults:ident, $kind:ty) => {
-        instantiate!($faults, $kind:
+    ($kind:ty) => {
+        $crate::faults::network::instantiate!($kind:
             cuts::a_bump_that_is_cut_is_made_for_all_or_for_nobody,
             cuts::a_start_that_is_cut_leaves_at_most_a_row,
             cuts::a_refresh_that_is_cut_has_one_successor,
@@ -74,11 +37,11 @@ macro_rules! instantiate {
             random::whatever_happens_by_chance,
         );
     };
-    ($faults:ident, $kind:ty: $($module:ident::$test:ident),+ $(,)?) => {
+    ($kind:ty: $($module:ident::$test:ident),+ $(,)?) => {
         $(
             #[test]
             fn $test() {
-                $faults::$module::$test::<$kind>();
+                $crate::faults::network::$module::$test::<$kind>();
             }
         )+
     };

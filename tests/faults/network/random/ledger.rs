@@ -194,7 +194,6 @@ impl Ledger {
             }
             "stale_epochs" => None,
             "revoked" => state.is_blameless(issued, scopes),
-            "unknown_key" if asked.may_lack_a_rotation() => None,
             "unknown_key" if state.may_lack_a_swap(asked) => None,
             "unknown_key" => state.is_blameless(issued, [Revokes::All]),
             _ => Some("nothing else is wrong with it".to_owned()),
@@ -298,13 +297,6 @@ impl State {
         let found =
             attempts.find(|attempt| attempt.begun > client.ended && attempt.is_before(asked.begun));
         found.map(|attempt| format!("{end:?}: {attempt:?}"))
-    }
-}
-
-impl Asked {
-    /// A key is announced for as long as news may be old: who is fresh knows those that issue.
-    fn may_lack_a_rotation(self) -> bool {
-        self.age.is_none_or(|age| age > MAX_STALENESS)
     }
 }
 
