@@ -145,6 +145,10 @@ impl Authority {
                  or cookie limit cut it.",
                 inner.policy.max_token_length
             ),
+            (Step::RingKey, VerifyError::StaleEpochs) => "The header is not that of a ring key known \
+                 here, but this process has no fresh news of the store: the key may be new. Look at \
+                 what `Observer::failed` was told."
+                .to_owned(),
             (Step::RingKey, _) => format!(
                 "The header must be that of a live ring key; these are {}. The token comes from \
                  another issuer, or its key was swapped or retired, or a memory store was \

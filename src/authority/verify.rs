@@ -92,7 +92,7 @@ impl Inner {
     fn recheck(&self, verified: &Verified) -> Result<(), VerifyError> {
         let now = self.replica.now();
         let ring = self.replica.ring();
-        let key = ring.key(verified.key()).ok_or(VerifyError::UnknownKey)?;
+        let key = ring.key(verified.key()).ok_or_else(|| unknown_key(now))?;
         hook::reached(Place::KeyFound);
         let bound = Bound { ring: &ring, key };
         self.check_now(bound, verified.payload(), now, &mut |_| {})
@@ -120,7 +120,7 @@ impl Inner {
         let ring = self.replica.ring();
         let key = ring
             .key_of_header(segments.header)
-            .ok_or(VerifyError::UnknownKey)?;
+            .ok_or_else(|| unknown_key(now))?;
         hook::reached(Place::KeyFound);
 
         enter(Step::Signature);
@@ -214,6 +214,15 @@ impl Inner {
     fn accepts(&self, audience: &[u8]) -> bool {
         let mut others = self.policy.accepted_audiences.iter();
         audience == self.audience.as_bytes() || others.any(|other| audience == other.as_bytes())
+    }
+}
+
+/// A replica that has heard nothing for long cannot know the keys that were introduced
+/// meanwhile: it must not have clients throw honest tokens away.
+fn unknown_key(now: Now) -> VerifyError {
+    match now.is_fresh {
+        true => VerifyError::UnknownKey,
+        false => VerifyError::StaleEpochs,
     }
 }
 

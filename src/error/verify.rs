@@ -48,7 +48,9 @@ pub enum VerifyError {
     /// The time from `iat` to `exp` exceeds what the ring key may sign.
     LifetimeTooLong,
     /// This process cannot tell whether the token was revoked: its news of the store
-    /// is too old, or the token is newer than the news. The token may be good: answer `503`.
+    /// is too old, or the token is newer than the news. The token may be good: answer `503`. Of
+    /// a token whose ring key is not known, a process without fresh news says this too, for
+    /// the key may be new.
     StaleEpochs,
     /// The token was ours and its user, session or one of its groups was bumped.
     Revoked {

@@ -260,3 +260,20 @@ fn an_embedded_store_fails_at_once_and_does_not_age() {
     testing::follow(&authority).unwrap();
     assert!(authority.verify(&token).is_ok());
 }
+
+#[test]
+fn a_stale_replica_does_not_say_unknown_key_of_a_rotated_one() {
+    let fleet = Fleet::new();
+    let replicas = fleet.replicas(2);
+    let (ours, cut_off) = (&replicas[0], &replicas[1]);
+    cut_off.link.cut();
+    ours.finish(ours.authority.rotate_key());
+    for _ in 0..40 {
+        fleet.clock.advance(secs(1));
+        ours.follow().unwrap();
+        ours.maintain();
+    }
+    let token = ours.issue("u");
+    assert!(cut_off.is_stale());
+    assert_eq!(cut_off.outcome(&token), "stale_epochs");
+}
