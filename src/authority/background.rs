@@ -11,13 +11,15 @@ use parking_lot::{Condvar, Mutex};
 
 use super::Inner;
 use crate::{
+    crypto::random_array,
     replica::is_answering,
     store::{Reach, Store},
 };
 
 /// News is asked for at least this often.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
-/// After a failure, the pause before the next attempt; it doubles up to the longest wait.
+/// After a failure, the pause before the next attempt; it doubles up to the longest wait, and is
+/// up to twice as long by chance.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
 /// Keeps the thread running. Every [`Authority`](crate::Authority) and every operation
@@ -111,7 +113,12 @@ fn follow(following: &Following, stop: &Stop) {
     let wait = LONGEST_WAIT.min(inner.policy.max_staleness() / 4);
     let mut pause = FIRST_PAUSE;
     while !stop.is_stopped() {
-        match inner.replica.follow(wait) {
+        let is_fresh = inner.replica.now().is_fresh;
+        // Who knows nothing that counts asks, and does not wait for more to come.
+        match inner
+            .replica
+            .follow(if is_fresh { wait } else { Duration::ZERO })
+        {
             Ok(()) => {
                 pause = FIRST_PAUSE;
                 // What could not be done is due again in the next turn.
@@ -120,9 +127,15 @@ fn follow(following: &Following, stop: &Stop) {
                 }
             }
             Err(_) => {
-                stop.pause(pause);
+                stop.pause(pause.mul_f64(1.0 + chance(inner)));
                 pause = LONGEST_WAIT.min(pause * 2);
             }
         }
     }
+}
+
+/// From 0 to 1, so that replicas which lost a store together do not come back together.
+fn chance(inner: &Inner) -> f64 {
+    let random = random_array::<1>(&*inner.replica.source().random);
+    random.map_or(0.0, |[byte]| f64::from(byte) / 255.0)
 }

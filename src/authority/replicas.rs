@@ -72,7 +72,8 @@ impl Authority {
     /// It may have lost with it that a replica is there. So after a new
     /// [history](crate#words) has begun, nothing is finished before a replica of the one before,
     /// with this one's `max_staleness`, refuses everything. Until some replica notices a
-    /// loss, nobody knows, and what was in force everywhere may be lost afterwards.
+    /// loss, nobody knows, and what was in force everywhere may be lost afterwards. A failover
+    /// that loses the receipt of a replica just opened, and nothing else, is not noticed.
     ///
     /// # Errors
     ///

@@ -43,6 +43,9 @@ impl fmt::Display for BumpError {
                 write!(f, "the id of the {} to bump {ID_RULE}", scope.kind())
             }
             BumpError::Random(_) => f.write_str("no random bytes for the new epoch"),
+            BumpError::Store(error) if error.is_too_large() => {
+                f.write_str("too many scopes at once, and none was bumped; bump them in parts")
+            }
             BumpError::Store(_) => f.write_str("the bump is not known to be in force; bump again"),
         }
     }

@@ -148,8 +148,9 @@ impl fmt::Display for RedisConnectError {
                  `danger_accept_evicted_revocations`",
             ),
             Cause::NotOnDisk => f.write_str(
-                "the Redis server was a replica, and does not have on its disk yet what it got from \
-                 its primary; try again",
+                "the Redis server writes its file, and may not have on its disk yet what it \
+                 acknowledges, as after it was promoted or `appendonly` was switched on; try again \
+                 when `INFO persistence` says `aof_rewrite_in_progress:0`",
             ),
             Cause::TakenKey { key, found } => write!(
                 f,

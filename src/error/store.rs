@@ -126,6 +126,10 @@ impl StoreError {
         }
     }
 
+    pub(crate) fn is_too_large(&self) -> bool {
+        matches!(self.0, Cause::TooLarge { .. })
+    }
+
     pub(crate) fn is_wrong_master_secret(&self) -> bool {
         matches!(self.0, Cause::WrongMasterSecret)
     }

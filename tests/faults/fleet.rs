@@ -35,10 +35,15 @@ pub(crate) fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
+/// When they are.
+pub(crate) fn soon_stale_after() -> Duration {
+    seconds(2)
+}
+
 /// Replicas that are stale soon, and forgive clients what a broken connection makes them do.
 pub(crate) fn soon_stale() -> Policy {
     Policy::default()
-        .max_staleness(seconds(2))
+        .max_staleness(soon_stale_after())
         .max_clock_skew(seconds(1))
         .refresh_grace(seconds(300))
         .rotate_by_hand()

@@ -6,7 +6,7 @@ use epochkey::{Grant, Scope};
 
 use super::{
     Kind,
-    fleet::{Fleet, Replica, Watch, restarts, seconds, soon_stale, until},
+    fleet::{Fleet, Replica, Watch, restarts, seconds, soon_stale, soon_stale_after, until},
     forwarder::Forwarder,
     known::Known,
 };
@@ -107,8 +107,15 @@ pub(crate) fn an_answer_that_was_held_up_is_as_old_as_its_question<K: Kind>() {
         there.until_good(&revoked);
     }
     name.hold_answers();
-    // By then its next question was answered: there is no news.
-    until("it is stale", || there.is_stale());
+    // By then its next question was answered, there is no news, and that is too old as well.
+    let old = 2 * soon_stale_after();
+    until("all it has asked is old", || {
+        there
+            .authority
+            .freshness()
+            .age()
+            .is_some_and(|age| age > old)
+    });
     here.bump("revoked");
     let watch = Watch::start(&replicas, vec![revoked.clone()]);
     name.give_held();

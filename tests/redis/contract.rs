@@ -121,6 +121,7 @@ fn a_commit_too_large_is_refused_whole() {
         panic!("{refused:?}");
     };
     assert_eq!((cause.label(), cause.is_transient()), ("too_large", false));
+    assert!(refused.to_string().contains("none was bumped"), "{refused}");
     authority.bump_many(users(5_000)).wait().unwrap();
     assert_eq!(authority.stats().epochs, 5_000);
     assert_eq!(authority.stats().position, 5_001);

@@ -13,8 +13,10 @@ mod faults;
 mod hostile;
 #[path = "../servers/network/mod.rs"]
 mod network;
+mod pages;
 #[path = "../simulation/random.rs"]
 mod random;
+mod reading;
 mod running;
 #[path = "../../examples/replicas/server/mod.rs"]
 mod server;

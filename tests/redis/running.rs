@@ -3,7 +3,8 @@
 use std::{net::TcpListener, thread};
 
 use epochkey::{
-    Authority, Grant, MasterSecret, RedisOptions, RedisStore, Scope, testing::store_contract,
+    Authority, BuildError, Grant, MasterSecret, RedisOptions, RedisStore, Scope,
+    testing::store_contract,
 };
 
 use crate::{
@@ -212,6 +213,24 @@ fn stores_with_different_prefixes_do_not_see_each_other() {
     assert_eq!(other.refreshed(&pair), "good");
     assert_eq!(one.authority.stats().position, 2);
     assert_eq!(other.authority.stats().position, 1);
+}
+
+/// It is no damage, and nobody should throw it away.
+#[test]
+fn a_store_of_a_newer_version_is_not_called_damaged() {
+    let Some(server) = server::redis() else {
+        return;
+    };
+    let fleet = Fleet::<Redis>::new(server.url(), soon_stale());
+    let running = fleet.replica();
+    let newer = ["HSET", "{epochkey}:head", "schema", "2"];
+    server.command(&newer).unwrap();
+    let store = RedisStore::connect(&server.url(), RedisOptions::new()).unwrap();
+    let Err(BuildError::Store(error)) = fleet.builder().open(store) else {
+        panic!("what is newer is read");
+    };
+    assert_eq!(error.label(), "unreadable");
+    until("it is stale", || running.is_stale());
 }
 
 /// Nobody can tell any more what was revoked.

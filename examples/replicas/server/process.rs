@@ -30,7 +30,11 @@ impl Process {
             .stdin(Stdio::null())
             .stdout(file.try_clone()?)
             .stderr(file)
-            .spawn()?;
+            .spawn()
+            .map_err(|error| {
+                let program = command.get_program().display();
+                io::Error::new(error.kind(), format!("{program} is needed, and: {error}"))
+            })?;
         let log = log.to_owned();
         Ok(Self { child, log })
     }

@@ -29,6 +29,15 @@ impl Failure {
         matches!(self, Self::Refused(error) if error.code() == "NOSCRIPT")
     }
 
+    /// Whether nothing is to be had from the server for now.
+    pub(super) fn is_silence(&self) -> bool {
+        match self {
+            Self::NotConnected(_) => true,
+            Self::Broken(error) => error.is_timeout(),
+            _ => false,
+        }
+    }
+
     /// Whether another connection may do better, or lead elsewhere.
     pub(super) fn wants_other_connection(&self) -> bool {
         match self {
@@ -38,6 +47,9 @@ impl Failure {
         }
     }
 }
+
+/// What a script says of a store that a newer version of this crate has written.
+const NEWER: &str = "EPOCHKEY_NEWER";
 
 /// Whether a script says so, about what it has found.
 fn is_of_scripts(error: &ServerError) -> bool {
@@ -61,6 +73,7 @@ impl From<Failure> for StoreError {
         match failure {
             Failure::NotConnected(cause) => Self::unavailable(RedisConnectError(cause)),
             Failure::Broken(error) => Self::unavailable(error),
+            Failure::Refused(error) if error.code() == NEWER => Self::unreadable("the store"),
             Failure::Refused(error) if is_of_scripts(&error) => {
                 Self::damaged(RedisError::from(error))
             }

@@ -13,11 +13,7 @@ use std::{
 use parking_lot::{Condvar, Mutex};
 use redis::cmd;
 
-use super::{
-    failure::Failure,
-    link::{Link, Server},
-    reply,
-};
+use super::{failure::Failure, link::Link, reply, server::Server};
 use crate::store::{HistoryId, Place};
 
 /// How long the server waits for news before it answers that there is none.
@@ -85,14 +81,30 @@ impl Announced {
     /// Nobody waits any more: the thread ends when it hears of that.
     pub(super) fn stop(&self) {
         self.state.lock().stopped = true;
+        self.changed.notify_all();
     }
 
-    fn is_stopped(&self) -> bool {
-        self.state.lock().stopped
-    }
-
-    fn position(&self) -> u64 {
+    pub(super) fn position(&self) -> u64 {
         self.state.lock().position
+    }
+
+    /// The log of this history ended here when it was asked for, and before that more was known
+    /// than this. If nobody has heard of more since, it is lost: positions below it are news.
+    pub(super) fn ends_at(&self, history: HistoryId, position: u64, known_before: u64) {
+        let mut state = self.state.lock();
+        let is_unchanged = state.history == Some(history) && state.position == known_before;
+        if is_unchanged && position < known_before {
+            state.position = position;
+        }
+    }
+
+    /// The position when there is one; `None` when nobody waits any more.
+    fn wait_until_known(&self) -> Option<u64> {
+        let mut state = self.state.lock();
+        while state.history.is_none() && !state.stopped {
+            self.changed.wait(&mut state);
+        }
+        (!state.stopped).then_some(state.position)
     }
 }
 
@@ -110,10 +122,11 @@ impl State {
 pub(super) fn start(server: Arc<Server>, announced: Arc<Announced>) -> io::Result<()> {
     let thread = thread::Builder::new().name("epochkey-news".to_owned());
     thread.spawn(move || {
-        let mut link = Link::new(Arc::clone(&server));
-        while !announced.is_stopped() {
+        let mut link = Link::new(server);
+        // Behind what is known: what is older wakes nobody.
+        while let Some(position) = announced.wait_until_known() {
             // A failure is told to those who ask for something themselves.
-            if let Ok(Some(position)) = next(&mut link, &server, announced.position()) {
+            if let Ok(Some(position)) = next(&mut link, position) {
                 announced.reached_somewhere(position);
             }
         }
@@ -123,19 +136,15 @@ pub(super) fn start(server: Arc<Server>, announced: Arc<Announced>) -> io::Resul
 
 /// Waits for an entry of the log beyond this position. One is enough to wake who waits; he asks
 /// for all there are, and the next question goes on behind them.
-fn next(link: &mut Link, server: &Server, after: u64) -> Result<Option<u64>, Failure> {
-    let mut command = cmd("XREAD");
-    command
-        .arg("COUNT")
-        .arg(1)
-        .arg("BLOCK")
-        .arg(BLOCK.as_millis() as u64)
-        .arg("STREAMS")
-        .arg(server.keys.log())
-        .arg(format!("{after}-0"));
-    let answer = link.command(&command, BLOCK)?;
-    let position = reply::entry(answer);
-    Ok(position.inspect_err(|_| link.give_up())?)
+fn next(link: &mut Link, after: u64) -> Result<Option<u64>, Failure> {
+    link.over_one(|server, connected| {
+        let mut command = cmd("XREAD");
+        command.arg("COUNT").arg(1);
+        command.arg("BLOCK").arg(BLOCK.as_millis() as u64);
+        command.arg("STREAMS").arg(server.keys.log());
+        command.arg(format!("{after}-0"));
+        Ok(reply::entry(connected.command(&command, BLOCK)?)?)
+    })
 }
 
 #[cfg(test)]
@@ -179,5 +188,19 @@ mod tests {
         announced.reached(history(2), 3);
         assert_eq!(announced.position(), 3);
         announced.wait_beyond(at(9), Duration::MAX);
+    }
+
+    #[test]
+    fn what_was_announced_and_is_lost_is_waited_for_again() {
+        let announced = Announced::default();
+        announced.reached(history(1), 5);
+        let known_before = announced.position();
+        announced.ends_at(history(1), 3, known_before);
+        assert_eq!(announced.position(), 3);
+        // Somebody was told of more while the answer was on its way.
+        let known_before = announced.position();
+        announced.reached(history(1), 4);
+        announced.ends_at(history(1), 3, known_before);
+        assert_eq!(announced.position(), 4);
     }
 }

@@ -81,8 +81,8 @@ impl RedisOptions {
     }
 
     /// Connects though the server removes keys by itself when its memory is full, or does
-    /// not let its policy be seen: **revoked tokens may be good again then**, for replicas that
-    /// start afterwards.
+    /// not let its policy be seen: **what was revoked may be forgotten then**. That epochs are
+    /// missing is noticed by replicas that start afterwards, which fail.
     pub fn danger_accept_evicted_revocations(mut self) -> Self {
         self.accepts_eviction = true;
         self

@@ -277,8 +277,8 @@ pub(super) enum Shown {
     Empty,
     /// With these epochs, those found before included, it is whole.
     Whole(Snapshot, Vec<StoredEpoch>),
-    /// The epochs are many: to be read page by page, beginning at this head.
-    Scan(Place),
+    /// The epochs are so many: to be read page by page, beginning at this head.
+    Scan(Place, usize),
     /// These epochs were bumped up to here, and others behind it.
     More(Place, Vec<StoredEpoch>),
     /// The log does not know any more where reading began.
@@ -290,7 +290,10 @@ pub(super) fn shown(value: Value) -> Result<Answer<Shown>> {
     let value = match &kind[..] {
         b"empty" => Shown::Empty,
         b"again" => Shown::Again,
-        b"scan" => Shown::Scan(fields.place()?),
+        b"scan" => {
+            let (head, count) = (fields.place()?, fields.number()?);
+            Shown::Scan(head, usize::try_from(count).map_err(|_| Unreadable)?)
+        }
         b"more" => Shown::More(fields.place()?, fields.fields()?.pairs(epoch)?),
         b"whole" => whole(&mut fields)?,
         _ => return Err(Unreadable),

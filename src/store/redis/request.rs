@@ -14,6 +14,8 @@ use crate::store::{
 #[derive(Clone)]
 pub(super) struct Request {
     pub(super) script: Script,
+    /// Whether the answer may be large.
+    pub(super) is_large: bool,
     arguments: Vec<Vec<u8>>,
 }
 
@@ -21,6 +23,7 @@ impl Request {
     fn new(script: Script) -> Self {
         Self {
             script,
+            is_large: false,
             arguments: Vec::new(),
         }
     }
@@ -181,7 +184,10 @@ pub(super) fn sessions(query: &SessionQuery) -> Request {
     let request = Request::new(Script::Sessions).place(query.known);
     match &query.rows {
         Rows::One(id) => request.text("id").bytes(id.as_bytes()),
-        Rows::OfUser(user) => request.text("user").bytes(user),
+        Rows::OfUser(user) => Request {
+            is_large: true,
+            ..request.text("user").bytes(user)
+        },
     }
 }
 

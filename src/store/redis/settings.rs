@@ -1,5 +1,6 @@
 //! What a server must be like, looked at whenever it is connected to.
 
+use parking_lot::Mutex;
 use redis::{ErrorKind, RedisError, Value, cmd};
 
 use super::{connection::Connection, options::RedisOptions, scripts::Keys};
@@ -16,20 +17,26 @@ const DURABLE: [(&str, &str); 3] = [
     ("no-appendfsync-on-rewrite", "no"),
 ];
 
+/// The server that was last seen to have everything on its disk, by the name of its run and of
+/// what it replicates.
+#[derive(Default)]
+pub(super) struct Settled(Mutex<Option<String>>);
+
 /// Whether the server keeps what it acknowledges, as far as the options ask for that.
 pub(super) fn check(
     connection: &mut Connection,
     options: &RedisOptions,
-    keys: &Keys,
+    settled: &Settled,
 ) -> Result<(), Cause> {
     check_server(connection)?;
     if !options.accepts_loss {
         check_durability(connection)?;
+        check_disk(connection, settled)?;
     }
     if !options.accepts_eviction {
         check_eviction(connection)?;
     }
-    check_keys(connection, keys)
+    Ok(())
 }
 
 fn check_server(connection: &mut Connection) -> Result<(), Cause> {
@@ -80,33 +87,39 @@ fn check_durability(connection: &mut Connection) -> Result<(), Cause> {
         }
     }
     match weak.is_empty() {
-        true => check_disk(connection),
+        true => Ok(()),
         false => Err(Cause::Weak(weak)),
     }
 }
 
-/// A replica gets what its primary has as a whole, into memory, and then writes it to its disk. If
-/// it is made a primary meanwhile, it acknowledges what a crash would still lose.
-fn check_disk(connection: &mut Connection) -> Result<(), Cause> {
-    let mut info = |section| {
-        let answer = connection.ask(cmd("INFO").arg(section));
-        let answer = answer.map_err(|error| hidden(error, Cause::HiddenDurability))?;
-        text(answer).ok_or(Cause::NotUnderstood { asked: "INFO" })
+/// When a server begins to keep a file, or gets all its data from a primary, it acknowledges
+/// changes that a crash loses until the file has been written once. Nothing that it tells
+/// distinguishes this from writing the file anew, except that it did not write before: then it is
+/// the same server still.
+fn check_disk(connection: &mut Connection, settled: &Settled) -> Result<(), Cause> {
+    let mut info = cmd("INFO");
+    info.arg("server").arg("replication").arg("persistence");
+    let answer = connection.ask(&info);
+    let answer = answer.map_err(|error| hidden(error, Cause::HiddenDurability))?;
+    let info = text(answer).ok_or(Cause::NotUnderstood { asked: "INFO" })?;
+    let field = |name: &str| {
+        let mut values = info.lines().filter_map(|line| line.strip_prefix(name));
+        values.next().and_then(|value| value.strip_prefix(':'))
     };
-    let was_never_replica = "second_repl_offset:-1";
-    if info("replication")?
-        .lines()
-        .any(|line| line == was_never_replica)
-    {
+    let known = |name| field(name).ok_or(Cause::NotUnderstood { asked: "INFO" });
+    let identity = [known("run_id")?, known("master_replid")?].join(" ");
+    let writes = [
+        known("aof_rewrite_in_progress")?,
+        known("aof_rewrite_scheduled")?,
+    ];
+    let mut settled = settled.0.lock();
+    if writes == ["0", "0"] {
+        *settled = Some(identity);
         return Ok(());
     }
-    let writes = ["aof_rewrite_in_progress:1", "aof_rewrite_scheduled:1"];
-    match info("persistence")?
-        .lines()
-        .any(|line| writes.contains(&line))
-    {
-        true => Err(Cause::NotOnDisk),
-        false => Ok(()),
+    match settled.as_ref() == Some(&identity) {
+        true => Ok(()),
+        false => Err(Cause::NotOnDisk),
     }
 }
 
@@ -133,7 +146,7 @@ fn check_eviction(connection: &mut Connection) -> Result<(), Cause> {
 }
 
 /// The keys belong to a store, or nobody has them.
-fn check_keys(connection: &mut Connection, keys: &Keys) -> Result<(), Cause> {
+pub(super) fn check_keys(connection: &mut Connection, keys: &Keys) -> Result<(), Cause> {
     for (key, kind) in keys.typed() {
         let answer = connection.ask(cmd("TYPE").arg(key))?;
         let found = text(answer).ok_or(Cause::NotUnderstood { asked: "TYPE" })?;

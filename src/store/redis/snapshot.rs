@@ -6,13 +6,17 @@
 //! the end, in the step that gives the rest of the state. Of several of one tag the newest
 //! counts, so together they are the state of that moment.
 
+use std::time::Duration;
+
 use redis::cmd;
 
 use super::{
     failure::Failure,
-    link::{Link, Server},
+    link::Link,
     reply::{self, Shown},
     request,
+    scripts::Keys,
+    server::Connected,
 };
 use crate::store::{Answer, Place, Snapshot, StoredEpoch};
 
@@ -29,71 +33,114 @@ const MOST_ATTEMPTS: usize = 16;
 type Whole = (Snapshot, Vec<Vec<StoredEpoch>>);
 
 /// Gives `None` if there is nothing. Fails if the log starts over again and again.
-pub(super) fn read(link: &mut Link, server: &Server) -> Result<Answer<Option<Whole>>, Failure> {
-    let mut failure = Failure::Unreadable;
+pub(super) fn read(link: &mut Link) -> Result<Answer<Option<Whole>>, Failure> {
     for _ in 0..MOST_ATTEMPTS {
-        match attempt(link, server) {
+        // The pages are of one server: where another goes on, nothing is where it was.
+        let attempt = link.over_one(|server, connected| {
+            let mut reading = Reading {
+                connected,
+                keys: &server.keys,
+                pages: Vec::new(),
+                left: Bounds::default(),
+            };
+            reading.attempt()
+        });
+        match attempt {
             Ok(Some(answer)) => return Ok(answer),
-            Ok(None) => failure = Failure::NotSettled,
+            Ok(None) => {}
+            // The server has forgotten its scripts, and learns them from the next connection.
+            Err(failure) if failure.is_unknown_script() => {}
             Err(failure) => return Err(failure),
         }
     }
-    Err(failure)
+    Err(Failure::NotSettled)
 }
 
-/// `None` if the log started over meanwhile.
-fn attempt(link: &mut Link, server: &Server) -> Result<Option<Answer<Option<Whole>>>, Failure> {
-    let (mut since, mut pages) = (None, Vec::new());
-    loop {
-        let answer = ask(link, since)?;
-        let time = answer.time;
-        match answer.value {
-            Shown::Empty => return Ok(Some(Answer { value: None, time })),
-            Shown::Again => return Ok(None),
-            Shown::Whole(snapshot, epochs) => {
-                pages.push(epochs);
-                let value = Some((snapshot, pages));
-                return Ok(Some(Answer { value, time }));
-            }
-            Shown::Scan(head) if since.is_none() => {
-                scan(link, server, &mut pages)?;
-                since = Some(head);
-            }
-            Shown::More(place, epochs) if is_behind(since, place) => {
-                pages.push(epochs);
-                since = Some(place);
-            }
-            Shown::Scan(_) | Shown::More(..) => return Err(Failure::Unreadable),
+struct Reading<'a> {
+    connected: &'a mut Connected,
+    keys: &'a Keys,
+    pages: Vec<Vec<StoredEpoch>>,
+    left: Bounds,
+}
+
+/// What may still come. An honest server gives epochs several times only while it reorders
+/// them, and empty pages only where many have gone.
+#[derive(Default)]
+struct Bounds {
+    pages: usize,
+    epochs: usize,
+}
+
+impl Bounds {
+    fn of(epochs: usize) -> Self {
+        Self {
+            pages: (epochs / 100).saturating_add(20_000),
+            epochs: epochs.saturating_mul(4).saturating_add(100_000),
         }
     }
-}
 
-fn is_behind(since: Option<Place>, place: Place) -> bool {
-    since.is_some_and(|since| place.position > since.position)
-}
-
-fn ask(link: &mut Link, since: Option<Place>) -> Result<Answer<Shown>, Failure> {
-    let answer = link.ask(&request::snapshot(since, GIVEN_AT_ONCE))?;
-    Ok(reply::shown(answer).inspect_err(|_| link.give_up())?)
-}
-
-fn scan(
-    link: &mut Link,
-    server: &Server,
-    pages: &mut Vec<Vec<StoredEpoch>>,
-) -> Result<(), Failure> {
-    let mut cursor = Some(b"0".to_vec());
-    while let Some(at) = cursor {
-        let mut command = cmd("HSCAN");
-        command
-            .arg(server.keys.epochs())
-            .arg(at)
-            .arg("COUNT")
-            .arg(SCANNED_AT_ONCE);
-        let answer = link.command(&command, std::time::Duration::ZERO)?;
-        let (next, epochs) = reply::page(answer).inspect_err(|_| link.give_up())?;
-        pages.push(epochs);
-        cursor = next;
+    fn take(&mut self, epochs: usize) -> Result<(), Failure> {
+        let (pages, epochs) = (self.pages.checked_sub(1), self.epochs.checked_sub(epochs));
+        self.pages = pages.ok_or(Failure::Unreadable)?;
+        self.epochs = epochs.ok_or(Failure::Unreadable)?;
+        Ok(())
     }
-    Ok(())
+}
+
+impl Reading<'_> {
+    /// `None` if the log started over meanwhile.
+    fn attempt(&mut self) -> Result<Option<Answer<Option<Whole>>>, Failure> {
+        let mut since: Option<Place> = None;
+        loop {
+            let request = request::snapshot(since, GIVEN_AT_ONCE);
+            let Answer { value, time } = reply::shown(self.connected.ask(self.keys, &request)?)?;
+            match value {
+                Shown::Empty => return Ok(Some(Answer { value: None, time })),
+                Shown::Again => return Ok(None),
+                Shown::Whole(snapshot, epochs) => {
+                    self.pages.push(epochs);
+                    return Ok(self.whole(snapshot).map(|value| Answer { value, time }));
+                }
+                Shown::Scan(head, epochs) if since.is_none() => {
+                    self.left = Bounds::of(epochs);
+                    self.scan()?;
+                    since = Some(head);
+                }
+                Shown::More(place, epochs)
+                    if since.is_some_and(|since| since.position < place.position) =>
+                {
+                    self.add(epochs)?;
+                    since = Some(place);
+                }
+                Shown::Scan(..) | Shown::More(..) => return Err(Failure::Unreadable),
+            }
+        }
+    }
+
+    /// `None` if some of the epochs are not of this log.
+    fn whole(&mut self, snapshot: Snapshot) -> Option<Option<Whole>> {
+        let mut epochs = self.pages.iter().flatten();
+        let is_of_log = epochs.all(|epoch| epoch.position <= snapshot.head.position);
+        is_of_log.then(|| Some((snapshot, std::mem::take(&mut self.pages))))
+    }
+
+    fn scan(&mut self) -> Result<(), Failure> {
+        let mut cursor = Some(b"0".to_vec());
+        while let Some(at) = cursor {
+            let mut command = cmd("HSCAN");
+            let command = command.arg(self.keys.epochs()).arg(at);
+            let command = command.arg("COUNT").arg(SCANNED_AT_ONCE);
+            let answer = self.connected.command(command, Duration::ZERO)?;
+            let (next, epochs) = reply::page(answer)?;
+            self.add(epochs)?;
+            cursor = next;
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, page: Vec<StoredEpoch>) -> Result<(), Failure> {
+        self.left.take(page.len())?;
+        self.pages.push(page);
+        Ok(())
+    }
 }

@@ -14,6 +14,9 @@ local function row_of(id)
 end
 
 local function rows_of_user(user)
+  if redis.call('HLEN', ROWS) ~= redis.call('ZCARD', OF_USER) then
+    damaged('sessions are missing')
+  end
   local last = user .. ('\255'):rep(17)
   local members = redis.call('ZRANGEBYLEX', OF_USER, '[' .. user, '[' .. last)
   for i, member in ipairs(members) do

@@ -8,8 +8,9 @@ if not history then return { now, 'empty' } end
 
 local epochs = {}
 if not place then
-  if redis.call('HLEN', EPOCHS) > most then
-    return { now, 'scan', history, position, event }
+  local count = redis.call('HLEN', EPOCHS)
+  if count > most then
+    return { now, 'scan', history, position, event, string.format('%.0f', count) }
   end
   epochs = redis.call('HGETALL', EPOCHS)
 else
