@@ -233,6 +233,21 @@ fn a_store_of_a_newer_version_is_not_called_damaged() {
     until("it is stale", || running.is_stale());
 }
 
+/// A bump that ended nothing would be one that was not made.
+#[test]
+fn without_its_index_of_sessions_nobody_is_told_that_they_ended() {
+    let Some(server) = server::redis() else {
+        return;
+    };
+    let fleet = Fleet::<Redis>::new(server.url(), soon_stale());
+    let replica = fleet.replica();
+    replica.start("u");
+    let gone = ["DEL", "{epochkey}:sessions-by-user"];
+    server.command(&gone).unwrap();
+    replica.authority.bump(Scope::user("u")).wait().unwrap_err();
+    replica.authority.sessions().list("u").wait().unwrap_err();
+}
+
 /// Nobody can tell any more what was revoked.
 #[test]
 fn without_its_epochs_a_fresh_replica_does_not_start() {
