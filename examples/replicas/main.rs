@@ -126,10 +126,7 @@ fn become_stale(replicas: &Replicas, bob: &Token) -> Outcome {
     say("accepted", "bob's token by B, whose news is young enough");
     match replicas.a.bump(Scope::user("bob")).wait() {
         Ok(_) => return Err("a bump that nobody keeps".into()),
-        Err(error) => say(
-            "failed",
-            &format!("a bump on A, with `{}`: {error}", error.label()),
-        ),
+        Err(error) => say("failed", &format!("a bump on A: {error}{}", causes(&error))),
     }
     let refusal = wait_for(|| replicas.b.verify(bob).err())?;
     if !matches!(refusal, VerifyError::StaleEpochs) {
@@ -166,6 +163,17 @@ fn recover(replicas: &Replicas, ada: &Token, bob: &Token) -> Outcome {
         ),
     );
     Ok(())
+}
+
+/// What is behind an error.
+fn causes(error: &dyn Error) -> String {
+    let mut text = String::new();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text += &format!("\n          because {error}");
+        cause = error.source();
+    }
+    text
 }
 
 fn expect_revoked(replica: &Authority, token: &Token) -> Outcome {

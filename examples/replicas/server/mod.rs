@@ -18,7 +18,11 @@
 mod process;
 mod redis;
 
-use std::{env, io, net::SocketAddr};
+use std::{
+    env,
+    io::{self, Write},
+    net::SocketAddr,
+};
 
 pub(crate) use self::redis::RedisServer;
 
@@ -104,7 +108,8 @@ pub(crate) fn start<S: Server>(settings: &[(&str, &str)]) -> Option<S> {
     if !on_path(S::PROGRAM) {
         let required = env::var_os("EPOCHKEY_REQUIRE_SERVERS").is_some_and(|value| value == "1");
         assert!(!required, "{} not found", S::PROGRAM);
-        println!("SKIPPED: {} not found", S::PROGRAM);
+        // Not by `println!`, which is shown only of tests that fail.
+        let _ = writeln!(io::stderr(), "SKIPPED: {} not found", S::PROGRAM);
         return None;
     }
     match S::with(settings) {
