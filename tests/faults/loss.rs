@@ -20,7 +20,8 @@ fn assert_started_over(replicas: &[Replica], known: &Known) {
     assert_eq!(restarts(replicas), 1);
 }
 
-pub(crate) fn a_wiped_store_logs_everybody_out<K: Kind>() {
+/// The replicas notice by themselves.
+fn lose_everything<K: Kind>(lose: impl FnOnce(&mut K::Server)) {
     let Some(mut server) = server::start::<K::Server>(&[]) else {
         return;
     };
@@ -28,22 +29,17 @@ pub(crate) fn a_wiped_store_logs_everybody_out<K: Kind>() {
     let replicas = fleet.replicas(4);
     let known = Known::of(&replicas);
     let watch = Watch::start(&replicas, vec![known.revoked.clone()]);
-    server.wipe().unwrap();
+    lose(&mut server);
     assert_started_over(&replicas, &known);
     watch.stop();
 }
 
+pub(crate) fn a_wiped_store_logs_everybody_out<K: Kind>() {
+    lose_everything::<K>(|server| server.wipe().unwrap());
+}
+
 pub(crate) fn a_store_that_comes_back_empty_logs_everybody_out<K: Kind>() {
-    let Some(mut server) = server::start::<K::Server>(&[]) else {
-        return;
-    };
-    let fleet = Fleet::<K>::new(server.url(), soon_stale());
-    let replicas = fleet.replicas(4);
-    let known = Known::of(&replicas);
-    let watch = Watch::start(&replicas, vec![known.revoked.clone()]);
-    server.restart_empty().unwrap();
-    assert_started_over(&replicas, &known);
-    watch.stop();
+    lose_everything::<K>(|server| server.restart_empty().unwrap());
 }
 
 pub(crate) fn a_store_wiped_while_nobody_reached_it_logs_everybody_out<K: Kind>() {

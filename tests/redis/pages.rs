@@ -7,7 +7,6 @@ use std::{
         mpsc,
     },
     thread,
-    time::Duration,
 };
 
 use epochkey::{
@@ -18,7 +17,11 @@ use epochkey::{
     },
 };
 
-use crate::server::{self, Server};
+use crate::{
+    faults::fleet::until,
+    reading::pages,
+    server::{self, Server},
+};
 
 const TAGS: u64 = 20_000;
 
@@ -89,8 +92,11 @@ fn a_snapshot_in_pages_is_of_one_moment() {
             while !done.load(Ordering::SeqCst) {
                 commit(&writes, head, epochs(next, 700));
                 next += 700;
-                // So that who reads comes to an end: others write less at once.
-                thread::sleep(Duration::from_millis(20));
+                // Page by page: who reads would never come to an end if others wrote faster.
+                let given = pages(&server);
+                until("a page is read", || {
+                    pages(&server) > given || done.load(Ordering::SeqCst)
+                });
             }
         });
         let mut wrong = Vec::new();

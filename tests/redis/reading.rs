@@ -41,7 +41,7 @@ fn revoke_many(authority: &Authority) -> Vec<Token> {
 }
 
 /// How many pages the server has given.
-fn pages(server: &RedisServer) -> u64 {
+pub(crate) fn pages(server: &RedisServer) -> u64 {
     let info = server.command(&["INFO", "commandstats"]).unwrap();
     let info: String = redis::from_redis_value(info).unwrap();
     let calls = info.lines().find_map(|line| {
