@@ -64,7 +64,10 @@ fn tell<S: Server>(mut server: S, open: impl Fn(&S) -> Outcome<Authority>) -> Ou
         a: open(&server)?,
         b: open(&server)?,
     };
-    say("opened", "replicas A and B on it");
+    say(
+        "opened",
+        "replicas A and B on it, here in one process, each with connections of its own",
+    );
     let (ada, bob) = log_in(&replicas)?;
     bump(&replicas, &ada)?;
     server.kill()?;
@@ -101,7 +104,7 @@ fn bump(replicas: &Replicas, ada: &Token) -> Outcome {
     say(
         "bumped",
         &format!(
-            "ada on A, in {}: A refuses her token",
+            "the user ada, on A, in {}: A refuses her token",
             millis(returned - called)
         ),
     );
@@ -135,7 +138,8 @@ fn become_stale(replicas: &Replicas, bob: &Token) -> Outcome {
     say(
         "refused",
         &format!(
-            "bob's token by B as `{}`, {} after the kill (max_staleness is {MAX_STALENESS:?})",
+            "bob's token by B as `{}`, {} after the kill (max_staleness is {MAX_STALENESS:?}, from \
+             when it last asked)",
             refusal.label(),
             millis(killed.elapsed())
         ),
@@ -170,7 +174,11 @@ fn causes(error: &dyn Error) -> String {
     let mut text = String::new();
     let mut cause = error.source();
     while let Some(error) = cause {
-        text += &format!("\n          because {error}");
+        let because = format!("\n          because {error}");
+        // Some errors say the same as what is behind them.
+        if !text.ends_with(&because) {
+            text += &because;
+        }
         cause = error.source();
     }
     text
