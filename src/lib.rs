@@ -168,6 +168,12 @@ pub use self::{
     token::Token,
     verified::Verified,
 };
+#[cfg(feature = "postgres")]
+#[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
+pub use self::{
+    error::PostgresConnectError,
+    store::{PostgresOptions, PostgresStore},
+};
 #[cfg(feature = "redb")]
 #[cfg_attr(docsrs, doc(cfg(feature = "redb")))]
 pub use self::{error::RedbOpenError, store::RedbStore};

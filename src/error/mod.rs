@@ -5,6 +5,8 @@ mod change;
 mod claims;
 mod issue;
 mod master_secret;
+#[cfg(feature = "postgres")]
+mod postgres_connect;
 #[cfg(feature = "redb")]
 mod redb_open;
 #[cfg(feature = "redis")]
@@ -13,6 +15,10 @@ mod session;
 mod store;
 mod verify;
 
+#[cfg(feature = "postgres")]
+pub(crate) use self::postgres_connect::PostgresConnectCause;
+#[cfg(feature = "postgres")]
+pub use self::postgres_connect::PostgresConnectError;
 #[cfg(feature = "redb")]
 pub(crate) use self::redb_open::RedbOpenCause;
 #[cfg(feature = "redb")]

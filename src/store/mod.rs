@@ -55,20 +55,30 @@
 //! | [`sessions`](Store::sessions) | read transaction, an index by user | primary key and an index by user | hash and a sorted set by user |
 //! | [`tidy`](Store::tidy) | range deletes in steps | `DELETE` in steps | in steps, a script each: `HSCAN`, `XTRIM MINID`, `ZRANGEBYSCORE` |
 
+#[cfg(any(feature = "postgres", feature = "redis"))]
+mod announced;
 mod change;
 mod ids;
 mod log;
 mod memory;
+#[cfg(any(feature = "postgres", feature = "redis"))]
+mod pauses;
+#[cfg(feature = "postgres")]
+mod postgres;
 #[cfg(feature = "redb")]
 mod redb;
 #[cfg(feature = "redis")]
 mod redis;
 mod rules;
-#[cfg(any(feature = "redb", feature = "redis"))]
+#[cfg(any(feature = "postgres-tls", feature = "redis-tls"))]
+mod tls;
+#[cfg(any(feature = "postgres", feature = "redb", feature = "redis"))]
 mod worker;
 
 use std::time::Duration;
 
+#[cfg(feature = "postgres")]
+pub use self::postgres::{PostgresOptions, PostgresStore};
 #[cfg(feature = "redb")]
 pub use self::redb::RedbStore;
 #[cfg(feature = "redis")]

@@ -30,7 +30,7 @@ impl<J: Send + 'static> Worker<J> {
     }
 
     /// Whoever drops this does not wait for the thread.
-    #[cfg(feature = "redis")]
+    #[cfg(any(feature = "postgres", feature = "redis"))]
     pub(super) fn detached(mut self) -> Self {
         self.thread = None;
         self

@@ -1,12 +1,7 @@
 //! A connection that is made when it is needed, and made anew when it broke.
 
-use std::{
-    sync::Arc,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, thread};
 
-use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use redis::Value;
 
 use super::{
@@ -14,20 +9,13 @@ use super::{
     request::Request,
     server::{Connected, Server},
 };
-use crate::error::RedisConnectCause as Cause;
-
-/// The pauses after a connection that was not made, or was of no use: from the first to the
-/// longest, each up to twice as long by chance, so that replicas which lost a server together do
-/// not come back together.
-const FIRST_PAUSE: Duration = Duration::from_millis(20);
-const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+use crate::{error::RedisConnectCause as Cause, store::pauses::Pauses};
 
 /// A connection for one request after the other, by one thread at a time.
 pub(super) struct Link {
     server: Arc<Server>,
     connected: Option<Connected>,
-    pauses: ExponentialBackoff,
-    not_before: Option<Instant>,
+    pauses: Pauses,
 }
 
 impl Link {
@@ -36,8 +24,7 @@ impl Link {
         Self {
             server,
             connected: None,
-            pauses: pauses(),
-            not_before: None,
+            pauses: Pauses::default(),
         }
     }
 
@@ -106,11 +93,9 @@ impl Link {
         {
             return Ok(connected);
         }
-        if let Some(not_before) = self.not_before {
-            thread::sleep(not_before.saturating_duration_since(Instant::now()));
-        }
+        thread::sleep(self.pauses.left());
         self.server.connect().map_err(|cause| {
-            self.pause();
+            self.pauses.begin();
             Failure::NotConnected(cause)
         })
     }
@@ -123,29 +108,13 @@ impl Link {
                 is_of_use = false;
             } else if failure.wants_other_connection() {
                 self.server.gave_up();
-                self.pause();
+                self.pauses.begin();
                 return;
             }
         }
         if is_of_use {
             self.connected = Some(connected);
-            if self.not_before.take().is_some() {
-                self.pauses = pauses();
-            }
+            self.pauses.end();
         }
     }
-
-    fn pause(&mut self) {
-        let pause = self.pauses.next().unwrap_or(LONGEST_PAUSE);
-        self.not_before = Some(Instant::now() + pause);
-    }
-}
-
-fn pauses() -> ExponentialBackoff {
-    ExponentialBuilder::new()
-        .with_min_delay(FIRST_PAUSE)
-        .with_max_delay(LONGEST_PAUSE)
-        .without_max_times()
-        .with_jitter()
-        .build()
 }

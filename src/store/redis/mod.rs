@@ -31,12 +31,13 @@ use redis::Value;
 
 pub use self::options::RedisOptions;
 use self::{
-    endpoint::Endpoint, failure::Failure, link::Link, listener::Announced, reply::Unreadable,
-    request::Request, server::Server,
+    endpoint::Endpoint, failure::Failure, link::Link, reply::Unreadable, request::Request,
+    server::Server,
 };
 use super::{
     Answer, Commit, Completion, Heartbeat, NewHistory, News, Outcome, Place, Receipt, Rewrap,
     SessionQuery, SessionRow, Snapshot, Standing, Store, StoreTime, StoredEpoch, Tidy,
+    announced::Announced,
     worker::{Worker, tell},
 };
 use crate::{

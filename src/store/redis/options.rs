@@ -3,6 +3,8 @@
 use std::{fmt, time::Duration};
 
 use crate::error::RedisConnectCause as Cause;
+#[cfg(feature = "redis-tls")]
+use crate::store::tls::Certificates;
 
 /// How a [`RedisStore`](crate::RedisStore) connects.
 ///
@@ -23,9 +25,7 @@ pub struct RedisOptions {
     pub(super) accepts_loss: bool,
     pub(super) accepts_eviction: bool,
     #[cfg(feature = "redis-tls")]
-    pub(super) root_certificate: Option<Vec<u8>>,
-    #[cfg(feature = "redis-tls")]
-    pub(super) client_certificate: Option<(Vec<u8>, Vec<u8>)>,
+    pub(super) certificates: Certificates,
 }
 
 impl RedisOptions {
@@ -38,9 +38,7 @@ impl RedisOptions {
             accepts_loss: false,
             accepts_eviction: false,
             #[cfg(feature = "redis-tls")]
-            root_certificate: None,
-            #[cfg(feature = "redis-tls")]
-            client_certificate: None,
+            certificates: Certificates::default(),
         }
     }
 
@@ -93,7 +91,7 @@ impl RedisOptions {
     #[cfg(feature = "redis-tls")]
     #[cfg_attr(docsrs, doc(cfg(feature = "redis-tls")))]
     pub fn root_certificate(mut self, pem: impl Into<Vec<u8>>) -> Self {
-        self.root_certificate = Some(pem.into());
+        self.certificates.root = Some(pem.into());
         self
     }
 
@@ -106,7 +104,7 @@ impl RedisOptions {
         chain: impl Into<Vec<u8>>,
         private_key: impl Into<Vec<u8>>,
     ) -> Self {
-        self.client_certificate = Some((chain.into(), private_key.into()));
+        self.certificates.client = Some((chain.into(), private_key.into()));
         self
     }
 

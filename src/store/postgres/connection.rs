@@ -1,0 +1,228 @@
+//! A connection: statements go out together and rows come in, within bounds of time and memory.
+//!
+//! Nothing that the other end does is waited for beyond a deadline, or kept beyond a limit.
+
+use std::{
+    future::{Future, poll_fn},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::Poll,
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::Notify,
+    task::JoinHandle,
+    time::timeout,
+};
+use tokio_postgres::{AsyncMessage, Client, Notification, Row, RowStream, error::Severity};
+
+use super::{
+    endpoint::{Endpoint, Reached},
+    failure::Failure,
+    options::PostgresOptions,
+    step::Step,
+    stream::Budget,
+};
+use crate::error::PostgresConnectCause as Cause;
+
+/// How many bytes the answers to one flight may have together: ten thousand sessions of one user,
+/// or several times the largest page of events.
+const MOST: usize = 32 * 1024 * 1024;
+
+/// A connection to a server, for one flight of statements after the other.
+pub(super) struct Connection {
+    client: Client,
+    heard: Arc<Heard>,
+    carrier: JoinHandle<()>,
+    budget: Budget,
+    timeout: Duration,
+}
+
+/// What the server says without being asked.
+#[derive(Default)]
+struct Heard {
+    warning: Mutex<Option<String>>,
+    notifications: Mutex<Vec<Notification>>,
+    notified: Notify,
+    has_ended: AtomicBool,
+}
+
+/// The most notifications that are kept until somebody looks: what they say is the same.
+const MOST_NOTIFICATIONS: usize = 64;
+
+impl Connection {
+    /// Connects to one of the hosts and logs in. To be called, as all of this, on a runtime of
+    /// this thread's own.
+    pub(super) async fn open(
+        endpoint: &Endpoint,
+        host: usize,
+        options: &PostgresOptions,
+    ) -> Result<Self, Cause> {
+        let budget = Budget::default();
+        budget.set(MOST);
+        let reached = endpoint
+            .reach(host, options.connect_timeout, &budget)
+            .await?;
+        let heard = Arc::new(Heard::default());
+        let (client, carrier) = match reached {
+            Reached::Plain(client, connection) => {
+                (client, tokio::spawn(carry(*connection, Arc::clone(&heard))))
+            }
+            #[cfg(feature = "postgres-tls")]
+            Reached::Tls(client, connection) => {
+                (client, tokio::spawn(carry(*connection, Arc::clone(&heard))))
+            }
+        };
+        Ok(Self {
+            client,
+            heard,
+            carrier,
+            budget,
+            timeout: options.response_timeout,
+        })
+    }
+
+    /// Sends statements together, and reads all their answers. If one fails, the first failure
+    /// counts: within a transaction, all behind it fail for its sake.
+    pub(super) async fn flight(&self, steps: &[Step<'_>]) -> Result<Vec<Vec<Row>>, Failure> {
+        self.each(steps).await?.into_iter().collect()
+    }
+
+    /// As [`flight`](Self::flight), with each statement's own answer.
+    pub(super) async fn each(
+        &self,
+        steps: &[Step<'_>],
+    ) -> Result<Vec<Result<Vec<Row>, Failure>>, Failure> {
+        let answers = self.within(self.timeout, self.all(steps)).await?;
+        match answers.iter().find_map(|answer| broken(answer)) {
+            // Nobody can tell what was done.
+            Some(failure) => Err(failure),
+            None => Ok(answers),
+        }
+    }
+
+    /// Sends them in their order, and waits for all.
+    async fn all(&self, steps: &[Step<'_>]) -> Vec<Result<Vec<Row>, Failure>> {
+        let mut asked: Vec<_> = steps.iter().map(|step| Box::pin(self.ask(step))).collect();
+        let mut answers: Vec<_> = steps.iter().map(|_| None).collect();
+        poll_fn(|context| {
+            for (asked, answer) in asked.iter_mut().zip(&mut answers) {
+                if answer.is_none()
+                    && let Poll::Ready(ready) = asked.as_mut().poll(context)
+                {
+                    *answer = Some(ready);
+                }
+            }
+            match answers.iter().all(Option::is_some) {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            }
+        })
+        .await;
+        answers.into_iter().flatten().collect()
+    }
+
+    async fn ask(&self, step: &Step<'_>) -> Result<Vec<Row>, Failure> {
+        let parameters = step.typed();
+        if step.is_script {
+            self.client.batch_execute(step.sql).await?;
+            return Ok(Vec::new());
+        }
+        Ok(self.client.query_typed(step.sql, &parameters).await?)
+    }
+
+    /// The rows one by one as they come, however many: to be read within
+    /// [`within`](Self::within), which bounds them.
+    pub(super) async fn rows(&self, step: &Step<'_>) -> Result<RowStream, Failure> {
+        Ok(self.client.query_typed_raw(step.sql, step.typed()).await?)
+    }
+
+    /// Waits for what the server sends, at most so long and so much.
+    pub(super) async fn within<T>(
+        &self,
+        limit: Duration,
+        answer: impl Future<Output = T>,
+    ) -> Result<T, Failure> {
+        self.budget.set(MOST);
+        timeout(limit, answer).await.map_err(|_| Failure::TimedOut)
+    }
+
+    /// The same for rows that are not kept: as much as so many of them have.
+    pub(super) async fn within_rows<T>(
+        &self,
+        limit: Duration,
+        rows: usize,
+        answer: impl Future<Output = T>,
+    ) -> Result<T, Failure> {
+        self.budget
+            .set(MOST.saturating_add(rows.saturating_mul(1024)));
+        timeout(limit, answer).await.map_err(|_| Failure::TimedOut)
+    }
+
+    pub(super) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// What the server has doubts about since it was last asked for them.
+    pub(super) fn take_warning(&self) -> Option<String> {
+        self.heard.warning.lock().take()
+    }
+
+    /// What the server tells of without being asked; waits for it at most so long. `None` if the
+    /// connection has ended.
+    pub(super) async fn notifications(&self, wait: Duration) -> Option<Vec<Notification>> {
+        self.budget.set(MOST);
+        let heard = std::mem::take(&mut *self.heard.notifications.lock());
+        if !heard.is_empty() {
+            return Some(heard);
+        }
+        if self.heard.has_ended.load(Ordering::SeqCst) {
+            return None;
+        }
+        let _ = timeout(wait, self.heard.notified.notified()).await;
+        Some(std::mem::take(&mut *self.heard.notifications.lock()))
+    }
+}
+
+/// The server is left to itself: what it does it may do to the end.
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.carrier.abort();
+    }
+}
+
+/// The failure, if it is one of the connection.
+fn broken(answer: &Result<Vec<Row>, Failure>) -> Option<Failure> {
+    let failure = answer.as_ref().err()?;
+    failure.is_broken().then(|| failure.clone())
+}
+
+/// Carries questions and answers until the connection ends.
+async fn carry<S, T>(mut connection: tokio_postgres::Connection<S, T>, heard: Arc<Heard>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    T: AsyncRead + AsyncWrite + Unpin,
+{
+    while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
+        match message {
+            AsyncMessage::Notice(notice) if notice.parsed_severity() == Some(Severity::Warning) => {
+                *heard.warning.lock() = Some(notice.to_string());
+            }
+            AsyncMessage::Notification(notification) => {
+                let mut kept = heard.notifications.lock();
+                if kept.len() < MOST_NOTIFICATIONS {
+                    kept.push(notification);
+                }
+                heard.notified.notify_one();
+            }
+            _ => {}
+        }
+    }
+    heard.has_ended.store(true, Ordering::SeqCst);
+    heard.notified.notify_one();
+}

@@ -1,0 +1,135 @@
+//! Reading a snapshot: one transaction that sees one state, in which the epochs come row by row,
+//! so that they need no memory here nor there.
+
+use std::time::Duration;
+
+use futures_util::TryStreamExt;
+use tokio_postgres::Row;
+
+use super::{
+    failure::Failure,
+    row::{self, Fields, first},
+    server::{Connected, Server},
+    step::Step,
+};
+use crate::store::{Answer, HistoryId, Place, Snapshot, StoredEpoch, StoredKey};
+
+type Result<T> = std::result::Result<T, Failure>;
+
+/// How many epochs are handed on at once.
+const PAGE: usize = 4096;
+/// How much longer than other answers one may take, for each epoch in it.
+const FOR_EACH_EPOCH: Duration = Duration::from_micros(100);
+
+/// Gives `None` if there is nothing. `page` says whether anybody takes more.
+pub(super) async fn read(
+    server: &Server,
+    connected: &Connected,
+    page: &dyn Fn(Vec<StoredEpoch>) -> bool,
+) -> Result<Answer<Option<Snapshot>>> {
+    let sql = &server.sql;
+    let opening = [
+        Step::script(&sql.begin_snapshot),
+        Step::new(&sql.whole_head),
+        Step::new(&sql.ring_keys),
+    ];
+    let answers = connected.connection.flight(&opening).await?;
+    // What was given by then may be of another state than what another attempt would find.
+    let answer = read_rest(server, connected, &answers, page).await;
+    let answer = answer.map_err(Failure::at_last);
+    let is_lost = answer.as_ref().is_err_and(Failure::wants_other_connection);
+    super::view::leave(server, connected, is_lost).await?;
+    answer
+}
+
+async fn read_rest(
+    server: &Server,
+    connected: &Connected,
+    answers: &[Vec<Row>],
+    page: &dyn Fn(Vec<StoredEpoch>) -> bool,
+) -> Result<Answer<Option<Snapshot>>> {
+    let mut fields = Fields::of(first(&answers[1])?);
+    let time = fields.heading()?;
+    let Some(head) = fields.place_if_any()? else {
+        return Ok(Answer { value: None, time });
+    };
+    let (predecessors, secrets) = (fields.histories()?, fields.bytes()?);
+    let (ring_keys, epochs) = (fields.number()?, fields.number()?);
+    let keys: Vec<StoredKey> = answers[2]
+        .iter()
+        .map(row::ring_key)
+        .collect::<Result<_>>()?;
+    if keys.len() as u64 != ring_keys {
+        return Err(Failure::Damaged("ring keys are missing"));
+    }
+    let floor = keys.first().map_or(0, |key| key.position);
+    let view = View {
+        head,
+        floor,
+        epochs,
+    };
+    view.read_epochs(server, connected, page).await?;
+    let value = Some(Snapshot {
+        head,
+        predecessors,
+        secrets,
+        keys,
+    });
+    Ok(Answer { value, time })
+}
+
+/// What the epochs have to fit to.
+struct View {
+    head: Place,
+    floor: u64,
+    epochs: u64,
+}
+
+impl View {
+    async fn read_epochs(
+        &self,
+        server: &Server,
+        connected: &Connected,
+        page: &dyn Fn(Vec<StoredEpoch>) -> bool,
+    ) -> Result<()> {
+        let connection = &connected.connection;
+        let count = usize::try_from(self.epochs).unwrap_or(usize::MAX);
+        let longer = FOR_EACH_EPOCH.saturating_mul(u32::try_from(count).unwrap_or(u32::MAX));
+        let limit = connection.timeout().saturating_add(longer);
+        let reading = self.read_pages(server, connected, page);
+        let seen = connection.within_rows(limit, count, reading).await??;
+        match seen == self.epochs {
+            true => Ok(()),
+            false => Err(Failure::Damaged("epochs are missing")),
+        }
+    }
+
+    /// Tells how many there were.
+    async fn read_pages(
+        &self,
+        server: &Server,
+        connected: &Connected,
+        page: &dyn Fn(Vec<StoredEpoch>) -> bool,
+    ) -> Result<u64> {
+        let history: HistoryId = self.head.history;
+        let step = Step::new(&server.sql.epochs).history(history);
+        let rows = connected.connection.rows(&step).await?;
+        let mut rows = std::pin::pin!(rows);
+        let (mut seen, mut next) = (0, Vec::with_capacity(PAGE));
+        while let Some(row) = rows.try_next().await? {
+            let epoch = row::epoch(&row)?;
+            if epoch.position > self.head.position {
+                return Err(Failure::Damaged("an epoch is above the log's head"));
+            }
+            seen += 1;
+            if epoch.position > self.floor {
+                next.push(epoch);
+            }
+            if next.len() == PAGE && !page(std::mem::replace(&mut next, Vec::with_capacity(PAGE))) {
+                return Err(Failure::Unreadable);
+            }
+        }
+        page(next);
+        Ok(seen)
+    }
+}

@@ -1,0 +1,159 @@
+//! What the server is told, for the schema that the tables are in.
+
+use std::time::Duration;
+
+/// The tables, in the schema that the options name by default. So are all statements here.
+const TABLES: &str = include_str!("sql/schema.sql");
+
+/// Text in which the schema is another.
+fn in_schema(text: &str, schema: &str) -> String {
+    text.replace("epochkey.", &format!("{}.", quoted(schema)))
+}
+
+/// A name as it stands in a statement.
+pub(super) fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// The statements by which the tables are made.
+pub(super) fn tables(schema: &str) -> String {
+    in_schema(TABLES, schema)
+}
+
+pub(super) fn create_schema(schema: &str) -> String {
+    format!("CREATE SCHEMA IF NOT EXISTS {};\n", quoted(schema))
+}
+
+macro_rules! statements {
+    ($($(#[$docs:meta])* $name:ident: $($text:expr),+;)+) => {
+        /// All that is said again and again.
+        pub(super) struct Statements {
+            $($(#[$docs])* pub(super) $name: String,)+
+        }
+
+        impl Statements {
+            /// For tables in this schema, and a server that has so long for an answer.
+            pub(super) fn new(schema: &str, timeout: Duration) -> Self {
+                Self {
+                    $($name: in_schema(
+                        &[$($text),+].concat().replace("{limits}", &limits(timeout)),
+                        schema,
+                    ),)+
+                }
+            }
+        }
+    };
+}
+
+const STATE: &str = include_str!("sql/state.sql");
+
+statements! {
+    /// Begins a transaction that changes something.
+    begin: "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; {limits} \
+        SELECT set_config('synchronous_commit', 'on', true) \
+        WHERE current_setting('synchronous_commit') <> 'remote_apply'";
+    /// Begins one that reads.
+    begin_reading: "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY; {limits}";
+    /// Begins one that sees one state to its end, however long it takes.
+    begin_snapshot: "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {limits} \
+        SET LOCAL statement_timeout = 0";
+    commit: "COMMIT";
+    rollback: "ROLLBACK";
+    notify: "SELECT pg_notify($1, $2)";
+    listen_check: "SELECT 1";
+
+    news: STATE, include_str!("sql/news.sql");
+    sessions: STATE, include_str!("sql/sessions.sql");
+    standing: STATE, include_str!("sql/standing.sql");
+    receipts: "SELECT schema_version.version, pg_is_in_recovery(), \
+        floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint, receipts.* \
+        FROM epochkey.schema_version LEFT JOIN epochkey.receipts ON true";
+
+    /// One after the other, also where there is no row to lock.
+    lock_beginning: "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))";
+    /// Whoever changes something does so first, and holds it to the end.
+    lock_head: "SELECT history, position, event, predecessors, session_line, ring_keys, epochs, \
+        swept FROM epochkey.head FOR UPDATE";
+    /// The time, and whether what is committed is kept: all after the lock.
+    surroundings: "SELECT version, pg_is_in_recovery(), \
+        floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint, \
+        current_setting('fsync') = 'on' AND current_setting('full_page_writes') = 'on' \
+        FROM epochkey.schema_version";
+    events_at: "SELECT log.position, log.id, \
+        (SELECT min(oldest.position) FROM epochkey.log AS oldest WHERE oldest.history = head.history) \
+        FROM epochkey.head LEFT JOIN epochkey.log ON log.history = head.history \
+        AND (log.position = ANY($1) OR log.position = head.position)";
+    ring_keys: "SELECT id, position, introduced_at, record FROM epochkey.ring_keys \
+        WHERE history = (SELECT history FROM epochkey.head) ORDER BY position";
+    sessions_touched: "SELECT id, user_tag, version, rotated_at FROM epochkey.sessions \
+        WHERE line = (SELECT session_line FROM epochkey.head) \
+        AND (id = ANY($1) OR user_tag = ANY($2))";
+    tags_known: "SELECT tag FROM epochkey.epochs \
+        WHERE history = (SELECT history FROM epochkey.head) AND tag = ANY($1)";
+    whole_head: "SELECT version, pg_is_in_recovery(), \
+        floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint, \
+        head.history, head.position, head.event, head.predecessors, head.secrets, \
+        head.ring_keys, head.epochs \
+        FROM epochkey.schema_version LEFT JOIN epochkey.head ON true";
+    epochs: "SELECT epochs.tag, epochs.position, epochs.secret FROM epochkey.epochs \
+        WHERE epochs.history = $1";
+
+    put_head: "INSERT INTO epochkey.head (history, position, event, predecessors, secrets, \
+        session_line, ring_keys, epochs, swept) VALUES ($1, $2, $3, $4, $5, $6, 1, 0, 0) \
+        ON CONFLICT (one) DO UPDATE SET history = $1, position = $2, event = $3, \
+        predecessors = $4, secrets = $5, session_line = $6, ring_keys = 1, epochs = 0, swept = 0";
+    move_head: "UPDATE epochkey.head SET position = $1, event = $2, ring_keys = $3, epochs = $4";
+    /// What may be forgotten, a step of it.
+    old_events: "SELECT position, time FROM epochkey.log WHERE history = $1 \
+        ORDER BY position LIMIT $2";
+    remove_events: "DELETE FROM epochkey.log WHERE history = $1 AND position <= $2";
+    epochs_from: "SELECT tag, position FROM epochkey.epochs WHERE history = $1 AND tag > $2 \
+        ORDER BY tag LIMIT $3";
+    remove_epochs: "DELETE FROM epochkey.epochs WHERE history = $1 AND tag = ANY($2)";
+    count_epochs: "UPDATE epochkey.head SET epochs = $1, swept = $2";
+    oldest_ring_key: "SELECT min(position) FROM epochkey.ring_keys WHERE history = $1";
+    remove_expired: "DELETE FROM epochkey.sessions WHERE (line, id) IN (SELECT line, id \
+        FROM epochkey.sessions WHERE expires_at < $1 LIMIT $2) RETURNING 1";
+    remove_receipts: "DELETE FROM epochkey.receipts WHERE received_at < $1";
+    other_sessions: "DELETE FROM epochkey.sessions WHERE (line, id) IN ( \
+        (SELECT line, id FROM epochkey.sessions WHERE line < $1 LIMIT $2) UNION ALL \
+        (SELECT line, id FROM epochkey.sessions WHERE line > $1 LIMIT $2)) RETURNING 1";
+    other_epochs: "DELETE FROM epochkey.epochs WHERE (history, tag) IN ( \
+        (SELECT history, tag FROM epochkey.epochs WHERE history < $1 LIMIT $2) UNION ALL \
+        (SELECT history, tag FROM epochkey.epochs WHERE history > $1 LIMIT $2)) RETURNING 1";
+    other_events: "DELETE FROM epochkey.log WHERE (history, position) IN ( \
+        (SELECT history, position FROM epochkey.log WHERE history < $1 LIMIT $2) UNION ALL \
+        (SELECT history, position FROM epochkey.log WHERE history > $1 LIMIT $2)) RETURNING 1";
+    other_ring_keys: "DELETE FROM epochkey.ring_keys WHERE history <> $1";
+    put_secrets: "UPDATE epochkey.head SET secrets = $1";
+    append: "INSERT INTO epochkey.log (history, position, id, time, body) \
+        SELECT $1, * FROM unnest($2, $3, $4, $5)";
+    put_epochs: "INSERT INTO epochkey.epochs (history, tag, position, secret) \
+        SELECT $1, * FROM unnest($2, $3, $4) ON CONFLICT (history, tag) \
+        DO UPDATE SET position = EXCLUDED.position, secret = EXCLUDED.secret";
+    remove_ring_keys: "DELETE FROM epochkey.ring_keys WHERE history = $1 AND id = ANY($2)";
+    add_ring_keys: "INSERT INTO epochkey.ring_keys (history, position, id, introduced_at, record) \
+        SELECT $1, * FROM unnest($2, $3, $4, $5)";
+    rewrap_ring_keys: "UPDATE epochkey.ring_keys SET record = new.record \
+        FROM unnest($2, $3) AS new (id, record) \
+        WHERE ring_keys.history = $1 AND ring_keys.id = new.id";
+    remove_sessions: "DELETE FROM epochkey.sessions WHERE line = $1 AND id = ANY($2)";
+    put_sessions: "INSERT INTO epochkey.sessions \
+        (line, id, user_tag, version, rotated_at, expires_at, body) \
+        SELECT $1, * FROM unnest($2, $3, $4, $5, $6, $7) ON CONFLICT (line, id) DO UPDATE SET \
+        user_tag = EXCLUDED.user_tag, version = EXCLUDED.version, \
+        rotated_at = EXCLUDED.rotated_at, expires_at = EXCLUDED.expires_at, body = EXCLUDED.body";
+}
+
+/// A server that hears no more from us, or waits for somebody else, does not hold up the others
+/// for longer than we wait for it.
+fn limits(timeout: Duration) -> String {
+    let millis = timeout.as_millis().clamp(1, 60 * 60 * 1000);
+    // Before our own patience ends, so that its answer still comes.
+    let lock = (millis * 3 / 4).max(1);
+    format!(
+        "SET LOCAL search_path = pg_catalog; SET LOCAL statement_timeout = {millis}; \
+         SET LOCAL lock_timeout = {lock}; \
+         SET LOCAL idle_in_transaction_session_timeout = {millis};"
+    )
+}
