@@ -144,7 +144,7 @@ mod tests {
         announced.wait_beyond(at(5), Duration::ZERO);
         let waiting = Arc::clone(&announced);
         let waits = thread::spawn(move || waiting.wait_beyond(at(5), Duration::MAX));
-        announced.reached_somewhere(6);
+        announced.reached(history(1), 6);
         waits.join().unwrap();
     }
 

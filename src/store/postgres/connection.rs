@@ -99,7 +99,7 @@ impl Connection {
         steps: &[Step<'_>],
     ) -> Result<Vec<Result<Vec<Row>, Failure>>, Failure> {
         let answers = self.within(self.timeout, self.all(steps)).await?;
-        match answers.iter().find_map(|answer| broken(answer)) {
+        match answers.iter().find_map(broken) {
             // Nobody can tell what was done.
             Some(failure) => Err(failure),
             None => Ok(answers),

@@ -2,13 +2,7 @@
 
 use std::sync::{Arc, mpsc::Receiver};
 
-use super::{
-    failure::Failure,
-    link::Link,
-    reading,
-    server::Server,
-    writing,
-};
+use super::{failure::Failure, link::Link, reading, server::Server, writing};
 use crate::{
     StoreError,
     error::PostgresConnectCause as Cause,
@@ -23,12 +17,15 @@ const AT_ONCE: usize = 64;
 /// The most events that are committed together, unless one commit has more.
 const EVENTS_AT_ONCE: usize = 4000;
 
+/// What one who waits for it asks.
+pub(super) type Ask = Box<dyn FnOnce(&mut Link) + Send>;
+
 /// Something to ask.
 pub(super) enum Job {
     Commit(Commit, Completion<Outcome>),
     Sessions(SessionQuery, Completion<Option<Vec<SessionRow>>>),
     /// By itself; whoever asks waits for it.
-    Alone(Box<dyn FnOnce(&mut Link) + Send>),
+    Alone(Ask),
 }
 
 /// A queue and the thread that works through it.
@@ -90,7 +87,7 @@ fn fail(job: Job, link: &mut Link, failure: &Failure) {
 enum Group {
     Commits(Vec<Commit>, Vec<Completion<Outcome>>),
     Sessions(Vec<SessionQuery>, Vec<Completion<Option<Vec<SessionRow>>>>),
-    Alone(Option<Box<dyn FnOnce(&mut Link) + Send>>),
+    Alone(Option<Ask>),
 }
 
 impl Group {

@@ -70,7 +70,7 @@ impl<'r> Fields<'r> {
 
     pub(super) fn histories(&mut self) -> Result<Vec<HistoryId>> {
         let histories: Vec<&[u8]> = self.get()?;
-        let histories = histories.into_iter().map(|history| exactly(history));
+        let histories = histories.into_iter().map(exactly);
         histories
             .map(|history| history.map(HistoryId::from_bytes))
             .collect()
