@@ -8,6 +8,7 @@ mod server;
 mod disturbed;
 mod lied_to;
 mod network;
-mod private;
+mod private_postgres;
+mod private_redis;
 #[path = "../simulation/random.rs"]
 mod random;

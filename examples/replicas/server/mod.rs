@@ -15,6 +15,7 @@
 // Everybody who includes this uses a part of it.
 #![allow(dead_code, unused_imports)]
 
+mod postgres;
 mod process;
 mod redis;
 
@@ -24,15 +25,18 @@ use std::{
     net::SocketAddr,
 };
 
-pub(crate) use self::redis::RedisServer;
+pub(crate) use self::{postgres::PostgresServer, redis::RedisServer};
 
 /// Where a store keeps its data, and what can happen to it.
 ///
 /// Unless said otherwise, a change is in force when the method returns. Errors carry the end of
 /// the server's log.
 pub(crate) trait Server: Sized {
-    /// The program that is looked for on `PATH`.
     const PROGRAM: &'static str;
+
+    fn is_installed() -> bool {
+        on_path(Self::PROGRAM)
+    }
 
     /// Starts an empty server, with settings of its own that win over those of the fixture, and
     /// waits until it answers. They stay over restarts, and its replicas have them too.
@@ -45,10 +49,12 @@ pub(crate) trait Server: Sized {
 
     fn pid(&self) -> u32;
 
-    /// Kills it with SIGKILL, also when it is frozen. Nothing happens if it does not run.
+    /// Kills all its processes with SIGKILL, also when they are frozen. Nothing happens if it
+    /// does not run.
     fn kill(&mut self) -> io::Result<()>;
 
-    /// Asks it to end with SIGTERM, and waits until it has ended. A frozen server does not end.
+    /// Asks it to end, with the signal for an orderly end that does not wait for clients, and
+    /// waits until it has ended. A frozen server does not end.
     fn terminate(&mut self) -> io::Result<()>;
 
     /// Kills it if it runs. Starts it again with the same port, data and role, and waits
@@ -61,7 +67,7 @@ pub(crate) trait Server: Sized {
     /// Deletes all data of the running server.
     fn wipe(&mut self) -> io::Result<()>;
 
-    /// Stops it with SIGSTOP: connections stay open, and get no answer.
+    /// Stops all its processes with SIGSTOP: connections stay open, and get no answer.
     fn freeze(&self) -> io::Result<()>;
 
     /// Ends a [`freeze`](Self::freeze). What clients sent in between is carried out.
@@ -102,10 +108,15 @@ pub(crate) fn redis() -> Option<RedisServer> {
     start(&[])
 }
 
+/// As [`redis`].
+pub(crate) fn postgres() -> Option<PostgresServer> {
+    start(&[])
+}
+
 /// As [`redis`], of any kind and with settings of its own.
 #[allow(clippy::panic)] // A test that is passed over in silence proves nothing.
 pub(crate) fn start<S: Server>(settings: &[(&str, &str)]) -> Option<S> {
-    if !on_path(S::PROGRAM) {
+    if !S::is_installed() {
         let required = env::var_os("EPOCHKEY_REQUIRE_SERVERS").is_some_and(|value| value == "1");
         assert!(!required, "{} not found", S::PROGRAM);
         // Not by `println!`, which is shown only of tests that fail.

@@ -215,7 +215,7 @@ impl Server for RedisServer {
     }
 
     fn terminate(&mut self) -> io::Result<()> {
-        self.process.terminate()
+        self.process.end("TERM")
     }
 
     fn restart(&mut self) -> io::Result<()> {

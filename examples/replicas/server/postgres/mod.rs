@@ -1,0 +1,260 @@
+//! A private PostgreSQL server that keeps what it has acknowledged.
+
+mod cluster;
+mod programs;
+mod standby;
+
+use std::{
+    io,
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    time::Duration,
+};
+
+use postgres::{Client, Config, Error, NoTls, SimpleQueryMessage};
+
+use self::cluster::Directory;
+use super::{
+    Server,
+    process::{Process, poll},
+};
+
+const PORTS_TRIED: usize = 10;
+/// Of the fixture's own connections. No server that runs needs as long.
+const TIMEOUT: Duration = Duration::from_secs(20);
+
+/// All tables that are not PostgreSQL's own, at once.
+const WIPE: &str = "
+    DO $$
+    DECLARE
+        tables text;
+    BEGIN
+        SET LOCAL lock_timeout = '1s';
+        SELECT string_agg(oid::regclass::text, ', ') INTO tables FROM pg_class
+            WHERE relkind IN ('r', 'p') AND relpersistence <> 't' AND oid >= 16384;
+        IF tables IS NOT NULL THEN
+            EXECUTE 'TRUNCATE ' || tables || ' RESTART IDENTITY';
+        END IF;
+    END $$";
+
+/// See [`Server`] for what it can do besides. It has one database, `postgres`, and lets
+/// everybody in as the superuser of the same name.
+#[derive(Debug)]
+pub(crate) struct PostgresServer {
+    // Before the directory, for it is dropped first.
+    process: Process,
+    directory: Directory,
+    address: SocketAddr,
+    settings: Vec<(String, String)>,
+    primary: Option<SocketAddr>,
+}
+
+impl PostgresServer {
+    /// A new connection; the server has to run. A frozen one keeps the caller waiting.
+    ///
+    /// # Errors
+    ///
+    /// If the server does not answer.
+    pub(crate) fn connection(&self) -> Result<Client, Error> {
+        connect(self.address)
+    }
+
+    /// Carries out statements, separated by semicolons, over a connection made for them. If one
+    /// fails, none has an effect.
+    ///
+    /// # Errors
+    ///
+    /// If the server does not answer, and what it answers as an error.
+    pub(crate) fn execute(&self, sql: &str) -> Result<(), Error> {
+        self.connection()?.batch_execute(sql)
+    }
+
+    /// The first column of the first row that the server answers, over a connection made for it.
+    ///
+    /// # Errors
+    ///
+    /// If the server does not answer, what it answers as an error, and if there is no such value.
+    pub(crate) fn value(&self, sql: &str) -> io::Result<String> {
+        value(&mut self.connection().map_err(other)?, sql)
+    }
+
+    fn start(
+        directory: Directory,
+        settings: Vec<(String, String)>,
+        primary: Option<SocketAddr>,
+    ) -> io::Result<Self> {
+        let mut tries = 1;
+        loop {
+            let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
+            let mut process = directory.spawn(address)?;
+            match directory.wait_until_ready(&mut process) {
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse && tries < PORTS_TRIED => {
+                    tries += 1;
+                }
+                result => {
+                    return result.map(|()| Self {
+                        process,
+                        directory,
+                        address,
+                        settings,
+                        primary,
+                    });
+                }
+            }
+        }
+    }
+
+    /// Starts the server that was killed or has ended.
+    fn run(&mut self) -> io::Result<()> {
+        // The port may be somebody's for a moment, as the near end of a connection.
+        poll(|| {
+            self.process = self.directory.spawn(self.address)?;
+            match self.directory.wait_until_ready(&mut self.process) {
+                Err(error)
+                    if !matches!(
+                        error.kind(),
+                        io::ErrorKind::AddrInUse | io::ErrorKind::ResourceBusy
+                    ) =>
+                {
+                    Ok(Err(error))
+                }
+                result => result.map(Ok),
+            }
+        })?
+    }
+}
+
+impl Server for PostgresServer {
+    const PROGRAM: &'static str = "postgres";
+
+    fn is_installed() -> bool {
+        programs::directory().is_some()
+    }
+
+    fn with(settings: &[(&str, &str)]) -> io::Result<Self> {
+        let settings: Vec<(String, String)> = settings
+            .iter()
+            .map(|&(name, value)| (name.to_owned(), value.to_owned()))
+            .collect();
+        let directory = Directory::new()?;
+        directory.fill(&settings)?;
+        Self::start(directory, settings, None)
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    fn url_at(&self, address: SocketAddr) -> String {
+        format!("postgres://postgres@{address}/postgres")
+    }
+
+    fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    fn kill(&mut self) -> io::Result<()> {
+        self.process.kill()
+    }
+
+    /// After SIGTERM it would wait until all clients have gone.
+    fn terminate(&mut self) -> io::Result<()> {
+        self.process.end("INT")
+    }
+
+    fn restart(&mut self) -> io::Result<()> {
+        self.kill()?;
+        self.run()
+    }
+
+    /// It is a primary, whatever it was before.
+    fn restart_empty(&mut self) -> io::Result<()> {
+        self.kill()?;
+        self.directory.clear()?;
+        self.directory.fill(&self.settings)?;
+        self.primary = None;
+        self.run()
+    }
+
+    /// Empties all tables; they stay. Sequences start over.
+    fn wipe(&mut self) -> io::Result<()> {
+        // Clients have locks, for a moment each.
+        poll(|| self.execute(WIPE).map_err(other)).map_err(|error| self.process.with_log(&error))
+    }
+
+    fn freeze(&self) -> io::Result<()> {
+        self.process.freeze()
+    }
+
+    fn thaw(&self) -> io::Result<()> {
+        self.process.thaw()
+    }
+
+    fn replica(&self) -> io::Result<Self> {
+        let directory = Directory::new()?;
+        directory.follow(self.address, &self.settings)?;
+        let replica = Self::start(directory, self.settings.clone(), Some(self.address))?;
+        replica.catch_up(self.address)?;
+        Ok(replica)
+    }
+
+    fn cut_off(&mut self) -> io::Result<()> {
+        let primary = self
+            .primary
+            .take()
+            .ok_or_else(|| io::Error::other("this server follows none"))?;
+        self.catch_up(primary)?;
+        self.follow_nobody()
+    }
+
+    /// With a copy of all that `primary` has, over the same port: connections are closed.
+    fn rejoin(&mut self, primary: &Self) -> io::Result<()> {
+        self.kill()?;
+        self.directory.clear()?;
+        self.directory.follow(primary.address, &self.settings)?;
+        self.primary = Some(primary.address);
+        self.run()?;
+        self.catch_up(primary.address)
+    }
+
+    fn promote(&mut self) -> io::Result<()> {
+        self.value("SELECT pg_promote()")?;
+        self.primary = None;
+        poll(|| match &*self.value("SELECT pg_is_in_recovery()")? {
+            "f" => Ok(()),
+            _ => Err(io::Error::other("it is not promoted")),
+        })
+        .map_err(|error| self.process.with_log(&error))
+    }
+}
+
+fn connect(address: SocketAddr) -> Result<Client, Error> {
+    let timeout = format!("-c statement_timeout={}", TIMEOUT.as_millis());
+    Config::new()
+        .host(&address.ip().to_string())
+        .port(address.port())
+        .user("postgres")
+        .dbname("postgres")
+        .connect_timeout(TIMEOUT)
+        .options(&timeout)
+        .connect(NoTls)
+}
+
+fn value(client: &mut Client, sql: &str) -> io::Result<String> {
+    let answer = client.simple_query(sql).map_err(other)?;
+    answer
+        .iter()
+        .find_map(|message| match message {
+            SimpleQueryMessage::Row(row) => row.get(0),
+            _ => None,
+        })
+        .map(str::to_owned)
+        .ok_or_else(|| io::Error::other(format!("no value: {sql}")))
+}
+
+fn other(error: Error) -> io::Error {
+    // Of an error that the server answers, `Display` says only that it is one.
+    match error.as_db_error() {
+        Some(answer) => io::Error::other(format!("{}: {}", answer.message(), answer.code().code())),
+        None => io::Error::other(error),
+    }
+}

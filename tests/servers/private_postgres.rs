@@ -1,0 +1,212 @@
+//! A private PostgreSQL server does what is asked of it.
+
+use std::{
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+};
+
+use crate::server::{self, PostgresServer, Server};
+
+fn set(server: &PostgresServer, key: &str, value: &str) {
+    let sql = format!(
+        "CREATE TABLE IF NOT EXISTS kept (key text PRIMARY KEY, value text);
+         INSERT INTO kept VALUES ('{key}', '{value}')
+         ON CONFLICT (key) DO UPDATE SET value = excluded.value;"
+    );
+    server.execute(&sql).unwrap();
+}
+
+fn get(server: &PostgresServer, key: &str) -> Option<String> {
+    let mut client = server.connection().unwrap();
+    let exists = client.query_one("SELECT to_regclass('kept') IS NOT NULL", &[]);
+    if !exists.unwrap().get::<_, bool>(0) {
+        return None;
+    }
+    let rows = client.query("SELECT value FROM kept WHERE key = $1", &[&key]);
+    rows.unwrap().first().map(|row| row.get(0))
+}
+
+fn setting(server: &PostgresServer, name: &str) -> String {
+    server.value(&format!("SHOW {name}")).unwrap()
+}
+
+fn runs(pid: u32) -> bool {
+    Path::new("/proc").join(pid.to_string()).exists()
+}
+
+#[test]
+fn servers_are_private_and_keep_what_they_acknowledge() {
+    let Some(one) = server::postgres() else {
+        return;
+    };
+    let Some(other) = server::postgres() else {
+        return;
+    };
+    assert_ne!(one.address(), other.address());
+    assert!(one.address().ip().is_loopback());
+    let url = format!("postgres://postgres@127.0.0.1:{}/postgres", one.port());
+    assert_eq!(one.url(), url);
+    set(&one, "of", "one");
+    assert_eq!(get(&other, "of"), None);
+    let settings = [
+        ("fsync", "on"),
+        ("synchronous_commit", "on"),
+        ("full_page_writes", "on"),
+    ];
+    for (name, value) in settings {
+        assert_eq!(setting(&one, name), value, "{name}");
+    }
+    let parent = "SELECT pg_read_file('postmaster.pid', 0, 20)";
+    let file = one.value(parent).unwrap();
+    assert_eq!(file.lines().next(), Some(&*one.pid().to_string()));
+}
+
+#[test]
+fn settings_win_and_stay_over_restarts() {
+    let settings = [("synchronous_commit", "off"), ("cluster_name", r"it's \ 1")];
+    let Some(mut server) = server::start::<PostgresServer>(&settings) else {
+        return;
+    };
+    for _ in 0..2 {
+        for (name, value) in settings {
+            assert_eq!(setting(&server, name), value);
+        }
+        server.restart().unwrap();
+    }
+    let replica = server.replica().unwrap();
+    assert_eq!(setting(&replica, "synchronous_commit"), "off");
+    server.restart_empty().unwrap();
+    assert_eq!(setting(&server, "synchronous_commit"), "off");
+}
+
+#[test]
+fn a_server_that_does_not_start_says_why() {
+    if server::postgres().is_none() {
+        return;
+    }
+    let error = PostgresServer::with(&[("no_such_setting", "1")]).unwrap_err();
+    assert!(error.to_string().contains("no_such_setting"), "{error}");
+}
+
+#[test]
+fn data_survives_kill_and_restart() {
+    let Some(mut server) = server::postgres() else {
+        return;
+    };
+    let (address, pid) = (server.address(), server.pid());
+    set(&server, "key", "kept");
+    server.kill().unwrap();
+    assert!(!runs(pid));
+    assert!(server.execute("SELECT 1").is_err());
+    server.kill().unwrap();
+    server.restart().unwrap();
+    assert_eq!(server.address(), address);
+    assert_ne!(server.pid(), pid);
+    assert_eq!(get(&server, "key").as_deref(), Some("kept"));
+
+    server.restart().unwrap();
+    assert_eq!(get(&server, "key").as_deref(), Some("kept"));
+    let pid = server.pid();
+    let _connected = server.connection().unwrap();
+    server.terminate().unwrap();
+    assert!(!runs(pid));
+    server.terminate().unwrap();
+    server.restart().unwrap();
+    assert_eq!(get(&server, "key").as_deref(), Some("kept"));
+}
+
+#[test]
+fn data_can_be_lost() {
+    let Some(mut server) = server::postgres() else {
+        return;
+    };
+    let address = server.address();
+    set(&server, "key", "lost");
+    server.restart_empty().unwrap();
+    assert_eq!(server.address(), address);
+    assert_eq!(get(&server, "key"), None);
+    set(&server, "key", "lost");
+    server.wipe().unwrap();
+    assert_eq!(get(&server, "key"), None);
+}
+
+#[test]
+fn nothing_is_left_behind() {
+    let Some(server) = server::postgres() else {
+        return;
+    };
+    let pid = server.pid();
+    server.freeze().unwrap();
+    let panicked = catch_unwind(AssertUnwindSafe(|| {
+        let _server = server;
+        panic!("as a test that fails");
+    }));
+    assert!(panicked.is_err());
+    assert!(!runs(pid));
+}
+
+#[test]
+fn a_replica_follows_and_keeps() {
+    let Some(mut primary) = server::postgres() else {
+        return;
+    };
+    set(&primary, "before", "1");
+    let mut replica = primary.replica().unwrap();
+    assert_eq!(get(&replica, "before").as_deref(), Some("1"));
+    let refused = replica.execute("CREATE TABLE other ()").unwrap_err();
+    assert_eq!(
+        refused.code().map(|code| code.code()),
+        Some("25006"),
+        "{refused}"
+    );
+
+    set(&primary, "after", "2");
+    replica.cut_off().unwrap();
+    assert_eq!(get(&replica, "after").as_deref(), Some("2"));
+    primary.kill().unwrap();
+    replica.promote().unwrap();
+    replica.restart().unwrap();
+    set(&replica, "last", "3");
+    for key in ["before", "after", "last"] {
+        assert!(get(&replica, key).is_some(), "{key}");
+    }
+}
+
+#[test]
+fn promotion_loses_what_was_written_after_the_cut() {
+    let Some(mut primary) = server::postgres() else {
+        return;
+    };
+    let mut replica = primary.replica().unwrap();
+    set(&primary, "before", "kept");
+    replica.cut_off().unwrap();
+    set(&primary, "after", "lost");
+    primary.kill().unwrap();
+    replica.promote().unwrap();
+    assert_eq!(get(&replica, "before").as_deref(), Some("kept"));
+    assert_eq!(get(&replica, "after"), None);
+
+    // The old primary comes back as a replica, and forgets what nobody else knows.
+    primary.restart().unwrap();
+    assert_eq!(get(&primary, "after").as_deref(), Some("lost"));
+    set(&replica, "after", "found");
+    primary.rejoin(&replica).unwrap();
+    assert_eq!(get(&primary, "after").as_deref(), Some("found"));
+}
+
+#[test]
+fn a_replica_that_was_cut_off_stays_so_over_a_restart() -> io::Result<()> {
+    let Some(primary) = server::postgres() else {
+        return Ok(());
+    };
+    let mut replica = primary.replica()?;
+    set(&primary, "key", "old");
+    replica.cut_off()?;
+    set(&primary, "key", "new");
+    replica.restart()?;
+    assert_eq!(get(&replica, "key").as_deref(), Some("old"));
+    replica.rejoin(&primary)?;
+    assert_eq!(get(&replica, "key").as_deref(), Some("new"));
+    Ok(())
+}
