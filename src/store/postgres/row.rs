@@ -78,11 +78,12 @@ impl<'r> Fields<'r> {
 
     /// The store's clock, in an answer of a primary whose tables we know.
     pub(super) fn heading(&mut self) -> Result<StoreTime> {
-        let (version, is_standby): (i32, bool) = (self.get()?, self.get()?);
+        let (version, is_standby): (Option<i32>, bool) = (self.get()?, self.get()?);
         let time = self.time()?;
         match (version, is_standby) {
             (_, true) => Err(Failure::NotPrimary),
-            (SCHEMA_VERSION, false) => Ok(time),
+            // All tables may have been emptied.
+            (None | Some(SCHEMA_VERSION), false) => Ok(time),
             _ => Err(Failure::Newer),
         }
     }

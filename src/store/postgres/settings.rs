@@ -61,9 +61,10 @@ pub(super) async fn prepare(
         quoted(&options.schema)
     );
     let rows = connection.flight(&[Step::new(&version)]).await?;
-    match Fields::of(first(&rows[0])?).get()? {
-        SCHEMA_VERSION => Ok(()),
-        found => Err(Cause::NewerSchema { found }),
+    let version = rows[0].first().map(|row| Fields::of(row).get());
+    match version.transpose()? {
+        None | Some(SCHEMA_VERSION) => Ok(()),
+        Some(found) => Err(Cause::NewerSchema { found }),
     }
 }
 

@@ -67,7 +67,8 @@ statements! {
     standing: STATE, include_str!("sql/standing.sql");
     receipts: "SELECT schema_version.version, pg_is_in_recovery(), \
         floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint, receipts.* \
-        FROM epochkey.schema_version LEFT JOIN epochkey.receipts ON true";
+        FROM (VALUES (1)) AS always LEFT JOIN epochkey.schema_version ON true \
+        LEFT JOIN epochkey.receipts ON true";
 
     /// One after the other, also where there is no row to lock.
     lock_beginning: "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))";
@@ -78,7 +79,7 @@ statements! {
     surroundings: "SELECT version, pg_is_in_recovery(), \
         floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint, \
         current_setting('fsync') = 'on' AND current_setting('full_page_writes') = 'on' \
-        FROM epochkey.schema_version";
+        FROM (VALUES (1)) AS always LEFT JOIN epochkey.schema_version ON true";
     events_at: "SELECT log.position, log.id, \
         (SELECT min(oldest.position) FROM epochkey.log AS oldest WHERE oldest.history = head.history) \
         FROM epochkey.head LEFT JOIN epochkey.log ON log.history = head.history \
@@ -94,7 +95,8 @@ statements! {
         floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint, \
         head.history, head.position, head.event, head.predecessors, head.secrets, \
         head.ring_keys, head.epochs \
-        FROM epochkey.schema_version LEFT JOIN epochkey.head ON true";
+        FROM (VALUES (1)) AS always LEFT JOIN epochkey.schema_version ON true \
+        LEFT JOIN epochkey.head ON true";
     epochs: "SELECT epochs.tag, epochs.position, epochs.secret FROM epochkey.epochs \
         WHERE epochs.history = $1";
 
@@ -102,6 +104,9 @@ statements! {
         session_line, ring_keys, epochs, swept) VALUES ($1, $2, $3, $4, $5, $6, 1, 0, 0) \
         ON CONFLICT (one) DO UPDATE SET history = $1, position = $2, event = $3, \
         predecessors = $4, secrets = $5, session_line = $6, ring_keys = 1, epochs = 0, swept = 0";
+    /// Where all tables were emptied, this one was too.
+    put_version: "INSERT INTO epochkey.schema_version (version) \
+        SELECT $1 WHERE NOT EXISTS (SELECT FROM epochkey.schema_version)";
     move_head: "UPDATE epochkey.head SET position = $1, event = $2, ring_keys = $3, epochs = $4";
     /// What may be forgotten, a step of it.
     old_events: "SELECT position, time FROM epochkey.log WHERE history = $1 \

@@ -18,6 +18,7 @@ enum Parameter {
     ManyBytes(Vec<Vec<u8>>),
     Number(i64),
     ManyNumbers(Vec<i64>),
+    Integer(i32),
     Flag(bool),
     Text(String),
 }
@@ -62,6 +63,10 @@ impl<'s> Step<'s> {
         self.with(Parameter::ManyNumbers(many.collect()))
     }
 
+    pub(super) fn integer(self, number: i32) -> Self {
+        self.with(Parameter::Integer(number))
+    }
+
     pub(super) fn flag(self, flag: bool) -> Self {
         self.with(Parameter::Flag(flag))
     }
@@ -89,6 +94,7 @@ impl<'s> Step<'s> {
                 Parameter::ManyBytes(many) => (many, Type::BYTEA_ARRAY),
                 Parameter::Number(number) => (number, Type::INT8),
                 Parameter::ManyNumbers(many) => (many, Type::INT8_ARRAY),
+                Parameter::Integer(number) => (number, Type::INT4),
                 Parameter::Flag(flag) => (flag, Type::BOOL),
                 Parameter::Text(text) => (text, Type::TEXT),
             };

@@ -7,6 +7,7 @@
 use super::{
     draft::{self, Draft},
     failure::Failure,
+    row::SCHEMA_VERSION,
     server::{Connected, Server},
     step::Step,
     view::{View, Wanted, leave},
@@ -149,7 +150,8 @@ fn beginning<'s>(server: &'s Server, view: View, new: &NewHistory) -> (Place, Ve
         time: view.time,
         body: new.event.body.clone(),
     };
-    let mut steps = vec![head, draft::append(sql, new.id, &[event])];
+    let version = Step::new(&sql.put_version).integer(SCHEMA_VERSION);
+    let mut steps = vec![version, head, draft::append(sql, new.id, &[event])];
     steps.extend(
         first_key(new, position, view.time).map(|key| draft::add_keys(sql, new.id, &[key])),
     );

@@ -19,5 +19,7 @@ WITH state AS (
         ) AS oldest,
         -- Of the place asked from, which is of the history $1.
         coalesce(head.history = $1::bytea, false) AS is_of_history
-    FROM epochkey.schema_version LEFT JOIN epochkey.head ON true
+    FROM (VALUES (1)) AS always
+    LEFT JOIN epochkey.schema_version ON true
+    LEFT JOIN epochkey.head ON true
 )
