@@ -1,8 +1,8 @@
 //! Two replicas on one server: what one revokes the other refuses, and neither trusts what
 //! it knows for long when the server is gone.
 //!
-//! `cargo run --release --example replicas -- redis` starts a private `redis-server` of its
-//! own, and needs one to be installed.
+//! `cargo run --release --example replicas -- postgres` (or `-- redis`) starts a private server
+//! of its own, and needs one to be installed.
 
 mod server;
 
@@ -15,11 +15,11 @@ use std::{
 };
 
 use epochkey::{
-    Authority, AuthorityBuilder, Grant, MasterSecret, Policy, RedisOptions, RedisStore, Scope,
-    Token, VerifyError,
+    Authority, AuthorityBuilder, Grant, MasterSecret, Policy, PostgresOptions, PostgresStore,
+    RedisOptions, RedisStore, Scope, Token, VerifyError,
 };
 
-use self::server::{RedisServer, Server};
+use self::server::{PostgresServer, RedisServer, Server};
 
 type Outcome<T = ()> = Result<T, Box<dyn Error>>;
 
@@ -32,11 +32,15 @@ fn main() -> Outcome {
     // All replicas of a store have the same.
     let secret = MasterSecret::generate()?;
     match env::args().nth(1).as_deref() {
+        Some("postgres") => tell(PostgresServer::with(&[])?, |server| {
+            let store = PostgresStore::connect(&server.url(), PostgresOptions::new())?;
+            Ok(builder(&secret).open(store)?)
+        }),
         Some("redis") => tell(RedisServer::with(&[])?, |server| {
             let store = RedisStore::connect(&server.url(), RedisOptions::new())?;
             Ok(builder(&secret).open(store)?)
         }),
-        _ => Err("on which store? Say `-- redis`".into()),
+        _ => Err("on which store? Say `-- postgres` or `-- redis`".into()),
     }
 }
 
