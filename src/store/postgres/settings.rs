@@ -70,7 +70,7 @@ pub(super) async fn prepare(
 
 /// One process makes them, and the others wait for it.
 async fn create(connection: &Connection, options: &PostgresOptions) -> Result<(), Cause> {
-    let lock = Step::new("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))");
+    let lock = Step::new("SELECT pg_advisory_xact_lock(hashtextextended('epochkey ' || $1, 0))");
     let begin = Step::script("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE");
     connection
         .flight(&[begin, lock.text(&options.schema)])

@@ -70,9 +70,10 @@ statements! {
         FROM (VALUES (1)) AS always LEFT JOIN epochkey.schema_version ON true \
         LEFT JOIN epochkey.receipts ON true";
 
-    /// One after the other, also where there is no row to lock.
-    lock_beginning: "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))";
-    /// Whoever changes something does so first, and holds it to the end.
+    /// Whoever changes something waits for his turn first, and has it to the end: here, for those
+    /// who wait for a row come in any order, and there may be no head yet.
+    take_turn: "SELECT pg_advisory_xact_lock(hashtextextended('epochkey ' || $1, 0))";
+    /// Nobody else changes it, whatever he does.
     lock_head: "SELECT history, position, event, predecessors, session_line, ring_keys, epochs, \
         swept FROM epochkey.head FOR UPDATE";
     /// The time, and whether what is committed is kept: all after the lock.

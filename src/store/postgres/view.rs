@@ -21,8 +21,6 @@ type Result<T> = std::result::Result<T, Failure>;
 /// What is to be looked at besides the log's head.
 #[derive(Default)]
 pub(super) struct Wanted {
-    /// A history may begin: there may be no head yet that could be locked.
-    pub(super) is_beginning: bool,
     /// The events at these positions.
     pub(super) positions: HashSet<u64>,
     pub(super) ring_keys: bool,
@@ -92,10 +90,10 @@ impl View {
         wanted: &Wanted,
     ) -> Result<Self> {
         let sql = &server.sql;
-        let mut steps = vec![Step::script(&sql.begin)];
-        if wanted.is_beginning {
-            steps.push(Step::new(&sql.lock_beginning).text(server.schema()));
-        }
+        let mut steps = vec![
+            Step::script(&sql.begin),
+            Step::new(&sql.take_turn).text(server.schema()),
+        ];
         let lock = steps.len();
         steps.push(Step::new(&sql.lock_head));
         steps.push(Step::new(&sql.surroundings));

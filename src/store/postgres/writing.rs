@@ -86,10 +86,7 @@ pub(super) async fn begin(
     connected: &Connected,
     new: &NewHistory,
 ) -> Result<Answer<Outcome>> {
-    let mut wanted = Wanted {
-        is_beginning: true,
-        ..Wanted::default()
-    };
+    let mut wanted = Wanted::default();
     if let Beginning::Unknown { place, .. } = &new.beginning {
         wanted.positions.insert(place.position);
     }
