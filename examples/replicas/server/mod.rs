@@ -25,7 +25,10 @@ use std::{
     net::SocketAddr,
 };
 
-pub(crate) use self::{postgres::PostgresServer, redis::RedisServer};
+pub(crate) use self::{
+    postgres::{Dump, PostgresServer},
+    redis::RedisServer,
+};
 
 /// Where a store keeps its data, and what can happen to it.
 ///

@@ -1,18 +1,21 @@
 //! A private PostgreSQL server that keeps what it has acknowledged.
 
 mod cluster;
+mod dump;
 mod programs;
 mod standby;
 
 use std::{
     io,
     net::{Ipv4Addr, SocketAddr, TcpListener},
+    path::Path,
     time::Duration,
 };
 
 use postgres::{Client, Config, Error, NoTls, SimpleQueryMessage};
 
-use self::cluster::Directory;
+pub(crate) use self::dump::Dump;
+use self::{cluster::Directory, programs::Account};
 use super::{
     Server,
     process::{Process, poll},
@@ -21,6 +24,9 @@ use super::{
 const PORTS_TRIED: usize = 10;
 /// Of the fixture's own connections. No server that runs needs as long.
 const TIMEOUT: Duration = Duration::from_secs(20);
+
+/// What is said to who cannot have a lock.
+const LOCKED: [&str; 2] = ["lock timeout", "deadlock detected"];
 
 /// All tables that are not PostgreSQL's own, at once.
 const WIPE: &str = "
@@ -75,6 +81,25 @@ impl PostgresServer {
     /// If the server does not answer, what it answers as an error, and if there is no such value.
     pub(crate) fn value(&self, sql: &str) -> io::Result<String> {
         value(&mut self.connection().map_err(other)?, sql)
+    }
+
+    /// Ends it at once, as in an emergency, but by its own means. A frozen server does not end.
+    ///
+    /// # Errors
+    ///
+    /// If it does not end.
+    pub(crate) fn immediate_shutdown(&mut self) -> io::Result<()> {
+        self.process.end("QUIT")
+    }
+
+    /// Makes a file, or a directory with all in it, belong to whoever servers run as, as they
+    /// ask of files with keys.
+    ///
+    /// # Errors
+    ///
+    /// If that is not possible.
+    pub(crate) fn hand_over(path: &Path) -> io::Result<()> {
+        Account::needed(path)?.map_or(Ok(()), |account| account.own(path))
     }
 
     fn start(
@@ -177,8 +202,7 @@ impl Server for PostgresServer {
 
     /// Empties all tables; they stay. Sequences start over.
     fn wipe(&mut self) -> io::Result<()> {
-        // Clients have locks, for a moment each.
-        poll(|| self.execute(WIPE).map_err(other)).map_err(|error| self.process.with_log(&error))
+        past_locks(|| self.execute(WIPE).map_err(other))
     }
 
     fn freeze(&self) -> io::Result<()> {
@@ -225,6 +249,14 @@ impl Server for PostgresServer {
         })
         .map_err(|error| self.process.with_log(&error))
     }
+}
+
+/// Clients have locks, for a moment each.
+fn past_locks<T>(mut attempt: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    poll(|| match attempt() {
+        Err(error) if LOCKED.iter().any(|cause| error.to_string().contains(cause)) => Err(error),
+        result => Ok(result),
+    })?
 }
 
 fn connect(address: SocketAddr) -> Result<Client, Error> {
