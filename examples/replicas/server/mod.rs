@@ -26,7 +26,7 @@ use std::{
 };
 
 pub(crate) use self::{
-    postgres::{Dump, PostgresServer},
+    postgres::{Dump, PostgresServer, SmallDisk},
     redis::RedisServer,
 };
 

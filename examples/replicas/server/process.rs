@@ -52,6 +52,16 @@ impl Process {
         self.child.try_wait()
     }
 
+    /// Itself and its descendants; nobody if it has ended.
+    pub(super) fn tree(&mut self) -> io::Result<Vec<u32>> {
+        let mut tree = Vec::new();
+        if self.ended()?.is_none() {
+            tree.push(self.pid());
+            tree.extend(descendants(self.pid()));
+        }
+        Ok(tree)
+    }
+
     /// Kills it and its descendants, also when they are frozen, and waits until all are gone.
     pub(super) fn kill(&mut self) -> io::Result<()> {
         if self.ended()?.is_some() {
@@ -172,7 +182,7 @@ fn stat(pid: u32) -> Option<(char, u32)> {
 }
 
 /// Zombies have let go of everything but their pid.
-fn exists(pid: u32) -> bool {
+pub(super) fn exists(pid: u32) -> bool {
     stat(pid).is_some_and(|(state, _)| !matches!(state, 'Z' | 'X'))
 }
 

@@ -1,12 +1,10 @@
 //! A directory with a database cluster, and the server that runs on it.
 
 use std::{
-    fs, io,
+    fs, io, iter,
     net::SocketAddr,
-    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     process::Command,
-    sync::{Arc, Mutex, PoisonError},
 };
 
 use tempfile::TempDir;
@@ -14,6 +12,8 @@ use tempfile::TempDir;
 use super::{
     super::process::{Process, poll},
     programs::{self, Account},
+    small_disk::{Disk, Limit, Mount, SmallDisk, TABLE_SPACE},
+    template::Template,
 };
 
 const SETTINGS: [(&str, &str); 17] = [
@@ -38,133 +38,156 @@ const SETTINGS: [(&str, &str); 17] = [
     ("log_checkpoints", "off"),
 ];
 
-/// The files of a new cluster. Making them takes longer than writing them.
-struct Template {
-    directories: Vec<PathBuf>,
-    files: Vec<(PathBuf, Vec<u8>)>,
-}
+/// On small disks.
+const SMALL_SETTINGS: [(&str, &str); 2] = [("min_wal_size", "2MB"), ("wal_keep_size", "0")];
 
-/// In memory, because a directory would outlive the process.
-static TEMPLATE: Mutex<Option<Arc<Template>>> = Mutex::new(None);
-
-impl Template {
-    fn get() -> io::Result<Arc<Self>> {
-        let mut kept = TEMPLATE.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(template) = &*kept {
-            return Ok(Arc::clone(template));
-        }
-        let template = Arc::new(Self::make()?);
-        *kept = Some(Arc::clone(&template));
-        Ok(template)
-    }
-
-    fn make() -> io::Result<Self> {
-        let directory = Directory::new()?;
-        let mut initdb = directory.command("initdb");
-        initdb.args(["--no-sync", "--no-instructions", "--auth=trust"]);
-        initdb.args(["--username=postgres", "--encoding=UTF8", "--locale=C"]);
-        initdb.arg("--pgdata").arg(directory.data());
-        programs::run(&mut initdb)?;
-        let mut template = Self {
-            directories: Vec::new(),
-            files: Vec::new(),
-        };
-        template.read(&directory.data(), Path::new(""))?;
-        Ok(template)
-    }
-
-    fn read(&mut self, data: &Path, inner: &Path) -> io::Result<()> {
-        for entry in fs::read_dir(data.join(inner))? {
-            let entry = entry?;
-            let name = inner.join(entry.file_name());
-            if entry.file_type()?.is_dir() {
-                self.directories.push(name.clone());
-                self.read(data, &name)?;
-            } else {
-                self.files.push((name, fs::read(entry.path())?));
-            }
-        }
-        Ok(())
-    }
-
-    fn write(&self, data: &Path) -> io::Result<()> {
-        fs::DirBuilder::new().mode(0o700).create(data)?;
-        for name in &self.directories {
-            fs::create_dir(data.join(name))?;
-        }
-        for (name, bytes) in &self.files {
-            fs::write(data.join(name), bytes)?;
-        }
-        Ok(())
-    }
-}
-
-/// Where a server has its data and its log. Gone when it is dropped.
+/// Gone when it is dropped.
 #[derive(Debug)]
-pub(super) struct Directory {
+pub(super) struct Cluster {
+    pub(super) disk: Option<Disk>,
     directory: TempDir,
-    account: Option<Account>,
+    /// As the server sees it.
+    pub(super) data: PathBuf,
+    /// What is on the small disk alone, as the server sees it.
+    tables: Option<PathBuf>,
+    pub(super) account: Option<Account>,
 }
 
-impl Directory {
+impl Cluster {
     pub(super) fn new() -> io::Result<Self> {
         let directory = TempDir::new()?;
         let account = Account::needed(directory.path())?;
-        let directory = Self { directory, account };
-        directory.own(directory.directory.path())?;
-        Ok(directory)
+        let cluster = Self {
+            disk: None,
+            data: directory.path().join("data"),
+            tables: None,
+            directory,
+            account,
+        };
+        cluster.own(cluster.directory.path())?;
+        Ok(cluster)
     }
 
-    pub(super) fn data(&self) -> PathBuf {
-        self.directory.path().join("data")
+    /// `Unsupported` where nothing can be mounted.
+    pub(super) fn on_mount(what: SmallDisk) -> io::Result<Self> {
+        let mut cluster = Self::new()?;
+        let at = cluster.directory.path().join("disk");
+        fs::create_dir(&at)?;
+        match what {
+            SmallDisk::Tables => cluster.tables = Some(at.join("tables")),
+            SmallDisk::Everything => cluster.data = at.join("data"),
+        }
+        let mount = Mount::new(&at, Template::get()?.bytes())?;
+        cluster.own(&mount.seen(&at))?;
+        cluster.disk = Some(Disk::Mounted(mount));
+        Ok(cluster)
+    }
+
+    pub(super) fn with_limit(what: SmallDisk) -> io::Result<Self> {
+        let mut cluster = Self::new()?;
+        cluster.disk = Some(Disk::Limited(Limit::new(what)));
+        Ok(cluster)
+    }
+
+    pub(super) fn tables(&self) -> Option<&Path> {
+        self.tables.as_deref()
+    }
+
+    /// Where this process sees what the server sees at `path`.
+    fn seen(&self, path: &Path) -> PathBuf {
+        match &self.disk {
+            Some(Disk::Mounted(mount)) => mount.seen(path),
+            _ => path.to_owned(),
+        }
     }
 
     /// Makes `path` and all that is in it the server's.
-    pub(super) fn own(&self, path: &Path) -> io::Result<()> {
+    fn own(&self, path: &Path) -> io::Result<()> {
         self.account.map_or(Ok(()), |account| account.own(path))
     }
 
     /// One of PostgreSQL's programs, to run as whoever the server runs as.
     pub(super) fn command(&self, program: &str) -> Command {
-        let mut command = programs::command(program);
-        command.current_dir(self.directory.path());
-        if let Some(account) = self.account {
-            account.run_as(&mut command);
+        let mut command = match &self.disk {
+            Some(disk) => programs::command_by(disk.command(self.account), program),
+            None => programs::command(program),
+        };
+        if let (None, Some(account)) = (&self.disk, self.account) {
+            account.run(&mut command);
         }
+        // Not everybody may be where this process is.
+        command.current_dir("/");
         command
     }
 
-    /// Removes the cluster of a server that does not run, if there is one.
+    /// Makes a new cluster.
+    pub(super) fn make(&self, settings: &[(String, String)]) -> io::Result<()> {
+        Template::get()?.write(&self.seen(&self.data))?;
+        if let Some(tables) = &self.tables {
+            fs::create_dir(self.seen(tables))?;
+            self.own(&self.seen(tables))?;
+        }
+        self.finish(settings)?;
+        if self.disk.is_some() {
+            self.shorten_segments()?;
+        }
+        Ok(())
+    }
+
+    /// Those of the write-ahead log, from 16 MiB to 1 MiB.
+    fn shorten_segments(&self) -> io::Result<()> {
+        let mut resetwal = self.command("pg_resetwal");
+        resetwal
+            .arg("--wal-segsize=1")
+            .arg("--pgdata")
+            .arg(&self.data);
+        programs::run(&mut resetwal).map(drop)
+    }
+
+    /// Copies the cluster of the server at `url`, to be a standby of it.
+    pub(super) fn copy(&self, url: &str, settings: &[(String, String)]) -> io::Result<()> {
+        let mut backup = self.command("pg_basebackup");
+        backup.args(["--dbname", url, "--wal-method=stream", "--checkpoint=fast"]);
+        backup.args(["--write-recovery-conf", "--no-sync"]);
+        backup.arg("--pgdata").arg(&self.data);
+        programs::run(&mut backup)?;
+        self.finish(settings)
+    }
+
+    /// Settings in a file, and not in arguments, over which `ALTER SYSTEM` would have no power.
+    fn finish(&self, settings: &[(String, String)]) -> io::Result<()> {
+        let mut all = SETTINGS.to_vec();
+        if self.disk.is_some() {
+            all.extend(SMALL_SETTINGS);
+        }
+        if self.tables.is_some() {
+            all.push(("default_tablespace", TABLE_SPACE));
+        }
+        all.extend(settings.iter().map(|(name, value)| (&**name, &**value)));
+        let lines = all.iter().map(|(name, value)| {
+            let value = value.replace('\\', r"\\").replace('\'', "''");
+            format!("{name} = '{value}'\n")
+        });
+        let data = self.seen(&self.data);
+        fs::write(data.join("postgresql.conf"), lines.collect::<String>())?;
+        self.own(&data)
+    }
+
+    /// Removes the data of a server that does not run, if there is any.
     pub(super) fn clear(&self) -> io::Result<()> {
         self.free_memory();
-        match fs::remove_dir_all(self.data()) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
+        for path in iter::once(&self.data).chain(&self.tables) {
+            match fs::remove_dir_all(self.seen(path)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
         }
-    }
-
-    /// Makes a new cluster.
-    pub(super) fn fill(&self, settings: &[(String, String)]) -> io::Result<()> {
-        Template::get()?.write(&self.data())?;
-        self.configure(settings)?;
-        self.own(&self.data())
-    }
-
-    /// Here and not by arguments, over which `ALTER SYSTEM` has no power.
-    pub(super) fn configure(&self, settings: &[(String, String)]) -> io::Result<()> {
-        let mut lines = String::new();
-        let own = SETTINGS.iter().copied();
-        let given = settings.iter().map(|(name, value)| (&**name, &**value));
-        for (name, value) in own.chain(given) {
-            let value = value.replace('\\', "\\\\").replace('\'', "''");
-            lines.push_str(&format!("{name} = '{value}'\n"));
-        }
-        fs::write(self.data().join("postgresql.conf"), lines)
+        Ok(())
     }
 
     pub(super) fn spawn(&self, address: SocketAddr) -> io::Result<Process> {
         let mut command = self.command("postgres");
-        command.arg("-D").arg(self.data());
+        command.arg("-D").arg(&self.data);
         command.arg("-p").arg(address.port().to_string());
         Process::start(&mut command, &self.directory.path().join("log"))
     }
@@ -209,7 +232,7 @@ impl Directory {
     }
 
     fn lock_file(&self) -> io::Result<String> {
-        fs::read_to_string(self.data().join("postmaster.pid"))
+        fs::read_to_string(self.seen(&self.data).join("postmaster.pid"))
     }
 
     /// What the server itself writes to a file: the port may be somebody else's.
@@ -224,7 +247,7 @@ impl Directory {
     }
 }
 
-impl Drop for Directory {
+impl Drop for Cluster {
     fn drop(&mut self) {
         self.free_memory();
     }

@@ -3,7 +3,9 @@
 mod cluster;
 mod dump;
 mod programs;
+mod small_disk;
 mod standby;
+mod template;
 
 use std::{
     io,
@@ -14,8 +16,8 @@ use std::{
 
 use postgres::{Client, Config, Error, NoTls, SimpleQueryMessage};
 
-pub(crate) use self::dump::Dump;
-use self::{cluster::Directory, programs::Account};
+use self::{cluster::Cluster, programs::Account};
+pub(crate) use self::{dump::Dump, small_disk::SmallDisk};
 use super::{
     Server,
     process::{Process, poll},
@@ -46,9 +48,9 @@ const WIPE: &str = "
 /// everybody in as the superuser of the same name.
 #[derive(Debug)]
 pub(crate) struct PostgresServer {
-    // Before the directory, for it is dropped first.
+    // Before the cluster, for it is dropped first.
     process: Process,
-    directory: Directory,
+    cluster: Cluster,
     address: SocketAddr,
     settings: Vec<(String, String)>,
     primary: Option<SocketAddr>,
@@ -102,23 +104,34 @@ impl PostgresServer {
         Account::needed(path)?.map_or(Ok(()), |account| account.own(path))
     }
 
+    fn begin(cluster: Cluster, settings: &[(&str, &str)]) -> io::Result<Self> {
+        let settings: Vec<(String, String)> = settings
+            .iter()
+            .map(|&(name, value)| (name.to_owned(), value.to_owned()))
+            .collect();
+        cluster.make(&settings)?;
+        let server = Self::start(cluster, settings, None)?;
+        server.use_small_disk()?;
+        Ok(server)
+    }
+
     fn start(
-        directory: Directory,
+        cluster: Cluster,
         settings: Vec<(String, String)>,
         primary: Option<SocketAddr>,
     ) -> io::Result<Self> {
         let mut tries = 1;
         loop {
             let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
-            let mut process = directory.spawn(address)?;
-            match directory.wait_until_ready(&mut process) {
+            let mut process = cluster.spawn(address)?;
+            match cluster.wait_until_ready(&mut process) {
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse && tries < PORTS_TRIED => {
                     tries += 1;
                 }
                 result => {
                     return result.map(|()| Self {
                         process,
-                        directory,
+                        cluster,
                         address,
                         settings,
                         primary,
@@ -132,8 +145,8 @@ impl PostgresServer {
     fn run(&mut self) -> io::Result<()> {
         // The port may be somebody's for a moment, as the near end of a connection.
         poll(|| {
-            self.process = self.directory.spawn(self.address)?;
-            match self.directory.wait_until_ready(&mut self.process) {
+            self.process = self.cluster.spawn(self.address)?;
+            match self.cluster.wait_until_ready(&mut self.process) {
                 Err(error)
                     if !matches!(
                         error.kind(),
@@ -156,13 +169,7 @@ impl Server for PostgresServer {
     }
 
     fn with(settings: &[(&str, &str)]) -> io::Result<Self> {
-        let settings: Vec<(String, String)> = settings
-            .iter()
-            .map(|&(name, value)| (name.to_owned(), value.to_owned()))
-            .collect();
-        let directory = Directory::new()?;
-        directory.fill(&settings)?;
-        Self::start(directory, settings, None)
+        Self::begin(Cluster::new()?, settings)
     }
 
     fn address(&self) -> SocketAddr {
@@ -194,10 +201,11 @@ impl Server for PostgresServer {
     /// It is a primary, whatever it was before.
     fn restart_empty(&mut self) -> io::Result<()> {
         self.kill()?;
-        self.directory.clear()?;
-        self.directory.fill(&self.settings)?;
+        self.cluster.clear()?;
+        self.cluster.make(&self.settings)?;
         self.primary = None;
-        self.run()
+        self.run()?;
+        self.use_small_disk()
     }
 
     /// Empties all tables; they stay. Sequences start over.
@@ -214,9 +222,9 @@ impl Server for PostgresServer {
     }
 
     fn replica(&self) -> io::Result<Self> {
-        let directory = Directory::new()?;
-        directory.follow(self.address, &self.settings)?;
-        let replica = Self::start(directory, self.settings.clone(), Some(self.address))?;
+        let cluster = Cluster::new()?;
+        cluster.copy(&self.url(), &self.settings)?;
+        let replica = Self::start(cluster, self.settings.clone(), Some(self.address))?;
         replica.catch_up(self.address)?;
         Ok(replica)
     }
@@ -233,8 +241,8 @@ impl Server for PostgresServer {
     /// With a copy of all that `primary` has, over the same port: connections are closed.
     fn rejoin(&mut self, primary: &Self) -> io::Result<()> {
         self.kill()?;
-        self.directory.clear()?;
-        self.directory.follow(primary.address, &self.settings)?;
+        self.cluster.clear()?;
+        self.cluster.copy(&primary.url(), &self.settings)?;
         self.primary = Some(primary.address);
         self.run()?;
         self.catch_up(primary.address)

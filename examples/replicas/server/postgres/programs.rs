@@ -3,7 +3,7 @@
 use std::{
     env, fs, io,
     os::unix::{
-        fs::{MetadataExt, chown},
+        fs::{MetadataExt, lchown},
         process::CommandExt,
     },
     path::{Path, PathBuf},
@@ -42,8 +42,20 @@ fn with_server(directory: &Path) -> Option<PathBuf> {
 
 /// Speaks English, and knows nothing of variables by which programs find other servers.
 pub(super) fn command(name: &str) -> Command {
-    let program = directory().map_or_else(|| name.into(), |directory| directory.join(name));
-    let mut command = Command::new(program);
+    isolated(Command::new(path(name)))
+}
+
+/// As [`command`], run by another program that takes it for its last arguments.
+pub(super) fn command_by(mut runner: Command, name: &str) -> Command {
+    runner.arg(path(name));
+    isolated(runner)
+}
+
+fn path(name: &str) -> PathBuf {
+    directory().map_or_else(|| name.into(), |directory| directory.join(name))
+}
+
+fn isolated(mut command: Command) -> Command {
     command.env_clear().env("LC_ALL", "C");
     command
 }
@@ -64,8 +76,8 @@ pub(super) fn run(command: &mut Command) -> io::Result<Vec<u8>> {
 /// the package.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Account {
-    uid: u32,
-    gid: u32,
+    pub(super) uid: u32,
+    pub(super) gid: u32,
 }
 
 impl Account {
@@ -90,14 +102,15 @@ impl Account {
         })
     }
 
-    pub(super) fn run_as(self, command: &mut Command) {
+    /// Makes it the one that `command` will run as.
+    pub(super) fn run(self, command: &mut Command) {
         command.uid(self.uid).gid(self.gid);
     }
 
     /// Gives it `path` and all that is in it.
     pub(super) fn own(self, path: &Path) -> io::Result<()> {
-        chown(path, Some(self.uid), Some(self.gid))?;
-        if path.is_dir() {
+        lchown(path, Some(self.uid), Some(self.gid))?;
+        if path.symlink_metadata()?.is_dir() {
             for entry in fs::read_dir(path)? {
                 self.own(&entry?.path())?;
             }

@@ -2,31 +2,11 @@
 
 use std::{io, net::SocketAddr};
 
-use super::{
-    super::process::poll, PostgresServer, cluster::Directory, connect, other, programs::run, value,
-};
+use super::{super::process::poll, PostgresServer, connect, other, value};
 
 /// How far a server's log goes, a primary's or a standby's.
 const POSITION: &str = "SELECT CASE WHEN pg_is_in_recovery()
     THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END";
-
-impl Directory {
-    /// Copies the cluster of the server at `primary`, to be a standby of it.
-    pub(super) fn follow(
-        &self,
-        primary: SocketAddr,
-        settings: &[(String, String)],
-    ) -> io::Result<()> {
-        let url = format!("postgres://postgres@{primary}/postgres");
-        let mut backup = self.command("pg_basebackup");
-        backup.args(["--dbname", &url, "--wal-method=stream", "--checkpoint=fast"]);
-        backup.args(["--write-recovery-conf", "--no-sync"]);
-        backup.arg("--pgdata").arg(self.data());
-        run(&mut backup)?;
-        self.configure(settings)?;
-        self.own(&self.data())
-    }
-}
 
 impl PostgresServer {
     /// Waits until this standby streams, and has replayed all that its primary has. What is
