@@ -1,8 +1,11 @@
 //! What the server answers. Nothing of it is believed before it was looked at.
 
-use std::time::Duration;
+use std::{error::Error, time::Duration};
 
-use tokio_postgres::{Row, types::FromSql};
+use tokio_postgres::{
+    Row,
+    types::{FromSql, Type},
+};
 
 use super::failure::Failure;
 use crate::store::{
@@ -13,7 +16,7 @@ use crate::store::{
 /// The version of the tables that this crate reads and writes.
 pub(super) const SCHEMA_VERSION: i32 = 1;
 
-type Result<T> = std::result::Result<T, Failure>;
+type Result<T, E = Failure> = std::result::Result<T, E>;
 
 /// The values of a row, one after the other.
 pub(super) struct Fields<'r> {
@@ -69,7 +72,7 @@ impl<'r> Fields<'r> {
     }
 
     pub(super) fn histories(&mut self) -> Result<Vec<HistoryId>> {
-        let histories: Vec<&[u8]> = self.get()?;
+        let Elements(histories) = self.get()?;
         let histories = histories.into_iter().map(exactly);
         histories
             .map(|history| history.map(HistoryId::from_bytes))
@@ -86,6 +89,26 @@ impl<'r> Fields<'r> {
             (None | Some(SCHEMA_VERSION), false) => Ok(time),
             _ => Err(Failure::Newer),
         }
+    }
+}
+
+/// The elements of an array of bytes.
+struct Elements<'a>(Vec<&'a [u8]>);
+
+impl<'a> FromSql<'a> for Elements<'a> {
+    fn from_sql(kind: &Type, bytes: &'a [u8]) -> Result<Self, Box<dyn Error + Sync + Send>> {
+        // The library makes room for as many as are announced, and ends the process if there is
+        // not so much. Each has its length before it.
+        if let Some(&announced) = bytes.get(12..).and_then(<[u8]>::first_chunk)
+            && u32::from_be_bytes(announced) as usize > bytes.len() / 4
+        {
+            return Err("more elements than bytes for them".into());
+        }
+        Vec::from_sql(kind, bytes).map(Self)
+    }
+
+    fn accepts(kind: &Type) -> bool {
+        *kind == Type::BYTEA_ARRAY
     }
 }
 
