@@ -4,6 +4,7 @@
 
 use std::{
     future::{Future, poll_fn},
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -12,6 +13,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::TryStreamExt;
 use parking_lot::Mutex;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -22,17 +24,21 @@ use tokio::{
 use tokio_postgres::{AsyncMessage, Client, Notification, Row, RowStream, error::Severity};
 
 use super::{
+    budget::Budget,
     endpoint::{Endpoint, Reached},
     failure::Failure,
     options::PostgresOptions,
     step::Step,
-    stream::Budget,
 };
 use crate::error::PostgresConnectCause as Cause;
 
 /// How many bytes the answers to one flight may have together: ten thousand sessions of one user,
 /// or several times the largest page of events.
 const MOST: usize = 32 * 1024 * 1024;
+/// How many those may have by which a connection begins, certificates included.
+const MOST_AT_FIRST: usize = 256 * 1024;
+/// What a value of a row costs besides its bytes.
+const VALUE: usize = 24;
 
 /// A connection to a server, for one flight of statements after the other.
 pub(super) struct Connection {
@@ -63,8 +69,7 @@ impl Connection {
         host: usize,
         options: &PostgresOptions,
     ) -> Result<Self, Cause> {
-        let budget = Budget::default();
-        budget.set(MOST);
+        let budget = Budget::new(MOST_AT_FIRST);
         let reached = endpoint
             .reach(host, options.connect_timeout, &budget)
             .await?;
@@ -98,7 +103,10 @@ impl Connection {
         &self,
         steps: &[Step<'_>],
     ) -> Result<Vec<Result<Vec<Row>, Failure>>, Failure> {
-        let answers = self.within(self.timeout, self.all(steps)).await?;
+        self.budget.set(MOST);
+        self.budget.expect(steps.len());
+        let answers = timeout(self.timeout, self.all(steps)).await;
+        let answers = answers.map_err(|_| Failure::TimedOut)?;
         match answers.iter().find_map(broken) {
             // Nobody can tell what was done.
             Some(failure) => Err(failure),
@@ -133,35 +141,37 @@ impl Connection {
             self.client.batch_execute(step.sql).await?;
             return Ok(Vec::new());
         }
-        Ok(self.client.query_typed(step.sql, &parameters).await?)
+        let rows = self.client.query_typed_raw(step.sql, parameters).await?;
+        let (mut rows, mut kept) = (pin!(rows), Vec::new());
+        while let Some(row) = rows.try_next().await? {
+            let cost = row.len().saturating_mul(VALUE);
+            self.budget.take(cost).map_err(|_| Failure::Unreadable)?;
+            kept.push(row);
+        }
+        Ok(kept)
     }
 
-    /// The rows one by one as they come, however many: to be read within
-    /// [`within`](Self::within), which bounds them.
+    /// The rows one by one as they come, however many. To be waited for within
+    /// [`timeout`](Self::timeout), and [kept going](Self::go_on).
     pub(super) async fn rows(&self, step: &Step<'_>) -> Result<RowStream, Failure> {
+        self.budget.set(MOST);
+        self.budget.expect(1);
         Ok(self.client.query_typed_raw(step.sql, step.typed()).await?)
     }
 
-    /// Waits for what the server sends, at most so long and so much.
-    pub(super) async fn within<T>(
-        &self,
-        limit: Duration,
-        answer: impl Future<Output = T>,
-    ) -> Result<T, Failure> {
+    /// What came so far is not kept: as much may come again.
+    pub(super) fn go_on(&self) {
         self.budget.set(MOST);
-        timeout(limit, answer).await.map_err(|_| Failure::TimedOut)
     }
 
-    /// The same for rows that are not kept: as much as so many of them have.
-    pub(super) async fn within_rows<T>(
-        &self,
-        limit: Duration,
-        rows: usize,
-        answer: impl Future<Output = T>,
-    ) -> Result<T, Failure> {
-        self.budget
-            .set(MOST.saturating_add(rows.saturating_mul(1024)));
-        timeout(limit, answer).await.map_err(|_| Failure::TimedOut)
+    /// Whether it is time for another connection.
+    pub(super) fn is_worn(&self) -> bool {
+        self.budget.is_worn()
+    }
+
+    /// Whether the server has committed something since it was last asked.
+    pub(super) fn take_committed(&self) -> bool {
+        self.budget.take_committed()
     }
 
     pub(super) fn timeout(&self) -> Duration {

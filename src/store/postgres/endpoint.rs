@@ -2,7 +2,10 @@
 
 use std::{error::Error, io, net::SocketAddr, sync::Arc, time::Duration};
 
-use tokio::time::timeout;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::timeout,
+};
 use tokio_postgres::{
     Client, Config, Connection, NoTls,
     config::{Host, SslMode},
@@ -12,8 +15,10 @@ use tokio_postgres::{
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::{
+    budget::Budget,
+    messages::Watched,
     options::PostgresOptions,
-    stream::{Budget, Socket, Stream},
+    stream::{Socket, Stream},
 };
 use crate::error::PostgresConnectCause as Cause;
 
@@ -33,10 +38,10 @@ pub(super) struct Endpoint {
 pub(super) enum Reached {
     Plain(
         Client,
-        Box<Connection<Stream, tokio_postgres::tls::NoTlsStream>>,
+        Box<Connection<Watched<Stream>, tokio_postgres::tls::NoTlsStream>>,
     ),
     #[cfg(feature = "postgres-tls")]
-    Tls(Client, Box<Connection<Stream, TlsStream>>),
+    Tls(Client, Box<Connection<Stream, Watched<TlsStream>>>),
 }
 
 #[cfg(feature = "postgres-tls")]
@@ -158,21 +163,29 @@ impl Endpoint {
         if let Some(tls) = &self.tls {
             use tokio_postgres::tls::MakeTlsConnect;
             let tls = MakeTlsConnect::<Stream>::make_tls_connect(&mut tls.clone(), name);
-            let tls = tls.map_err(unreachable)?;
+            let tls = super::messages::Watching {
+                tls: tls.map_err(unreachable)?,
+                budget: budget.clone(),
+            };
             let (client, connection) = self.log_in(stream, tls).await?;
             return Ok(Reached::Tls(client, connection));
         }
         #[cfg(not(feature = "postgres-tls"))]
         let _ = name;
+        let stream = Watched::new(stream, budget.clone());
         let (client, connection) = self.log_in(stream, NoTls).await?;
         Ok(Reached::Plain(client, connection))
     }
 
-    async fn log_in<T: TlsConnect<Stream>>(
+    async fn log_in<S, T>(
         &self,
-        stream: Stream,
+        stream: S,
         tls: T,
-    ) -> Result<(Client, Box<Connection<Stream, T::Stream>>), Cause> {
+    ) -> Result<(Client, Box<Connection<S, T::Stream>>), Cause>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+        T: TlsConnect<S>,
+    {
         let (client, connection) = self.config.connect_raw(stream, tls).await?;
         Ok((client, Box::new(connection)))
     }

@@ -1,11 +1,13 @@
 //! A store on a PostgreSQL server, for many replicas.
 
+mod budget;
 mod connection;
 mod draft;
 mod endpoint;
 mod failure;
 mod link;
 mod listener;
+mod messages;
 mod options;
 mod queue;
 mod reading;

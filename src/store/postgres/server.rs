@@ -94,7 +94,8 @@ impl Server {
 
     /// Whether the connection still leads to a server that is what it must be.
     pub(super) async fn is_fit(&self, connected: &Connected) -> bool {
-        if connected.given_up != self.given_up.load(Ordering::SeqCst) {
+        let given_up = self.given_up.load(Ordering::SeqCst);
+        if connected.given_up != given_up || connected.connection.is_worn() {
             return false;
         }
         let is_idle = connected.used.elapsed() > LONGEST_IDLE;

@@ -1,12 +1,17 @@
 //! Reading a snapshot: one transaction that sees one state, in which the epochs come row by row,
 //! so that they need no memory here nor there.
 
-use std::time::Duration;
+use std::{
+    pin::pin,
+    time::{Duration, Instant},
+};
 
 use futures_util::TryStreamExt;
+use tokio::time::timeout;
 use tokio_postgres::Row;
 
 use super::{
+    connection::Connection,
     failure::Failure,
     row::{self, Fields, first},
     server::{Connected, Server},
@@ -93,43 +98,49 @@ impl View {
         page: &dyn Fn(Vec<StoredEpoch>) -> bool,
     ) -> Result<()> {
         let connection = &connected.connection;
-        let count = usize::try_from(self.epochs).unwrap_or(usize::MAX);
-        let longer = FOR_EACH_EPOCH.saturating_mul(u32::try_from(count).unwrap_or(u32::MAX));
-        let limit = connection.timeout().saturating_add(longer);
-        let reading = self.read_pages(server, connected, page);
-        let seen = connection.within_rows(limit, count, reading).await??;
-        match seen == self.epochs {
-            true => Ok(()),
-            false => Err(Failure::Damaged("epochs are missing")),
-        }
-    }
-
-    /// Tells how many there were.
-    async fn read_pages(
-        &self,
-        server: &Server,
-        connected: &Connected,
-        page: &dyn Fn(Vec<StoredEpoch>) -> bool,
-    ) -> Result<u64> {
+        let begun = Instant::now();
         let history: HistoryId = self.head.history;
         let step = Step::new(&server.sql.epochs).history(history);
-        let rows = connected.connection.rows(&step).await?;
-        let mut rows = std::pin::pin!(rows);
+        let rows = in_time(connection, begun, 0, connection.rows(&step)).await??;
+        let mut rows = pin!(rows);
         let (mut seen, mut next) = (0, Vec::with_capacity(PAGE));
-        while let Some(row) = rows.try_next().await? {
+        while let Some(row) = in_time(connection, begun, seen, rows.try_next()).await?? {
             let epoch = row::epoch(&row)?;
+            seen += 1;
             if epoch.position > self.head.position {
                 return Err(Failure::Damaged("an epoch is above the log's head"));
             }
-            seen += 1;
+            if seen > self.epochs {
+                return Err(Failure::Damaged("more epochs than are counted"));
+            }
             if epoch.position > self.floor {
                 next.push(epoch);
+            }
+            if seen % PAGE as u64 == 0 {
+                connection.go_on();
             }
             if next.len() == PAGE && !page(std::mem::replace(&mut next, Vec::with_capacity(PAGE))) {
                 return Err(Failure::Unreadable);
             }
         }
         page(next);
-        Ok(seen)
+        match seen == self.epochs {
+            true => Ok(()),
+            false => Err(Failure::Damaged("epochs are missing")),
+        }
     }
+}
+
+/// Waits as long as is right when so many epochs have come. How many are announced says nothing:
+/// nobody waits for a day because of a number.
+async fn in_time<T>(
+    connection: &Connection,
+    begun: Instant,
+    seen: u64,
+    answer: impl Future<Output = T>,
+) -> Result<T> {
+    let longer = FOR_EACH_EPOCH.saturating_mul(u32::try_from(seen).unwrap_or(u32::MAX));
+    let limit = connection.timeout().saturating_add(longer);
+    let left = limit.saturating_sub(begun.elapsed());
+    timeout(left, answer).await.map_err(|_| Failure::TimedOut)
 }

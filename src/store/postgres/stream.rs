@@ -3,32 +3,12 @@
 use std::{
     io,
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
     task::{Context, Poll, ready},
 };
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// How many bytes may still come: neither a message without an end nor endless messages fill the
-/// memory.
-#[derive(Clone, Default)]
-pub(super) struct Budget(Arc<AtomicUsize>);
-
-impl Budget {
-    pub(super) fn set(&self, bytes: usize) {
-        self.0.store(bytes, Ordering::SeqCst);
-    }
-
-    fn take(&self, bytes: usize) -> io::Result<()> {
-        let left = self.0.load(Ordering::SeqCst).checked_sub(bytes);
-        let left = left.ok_or_else(|| io::Error::other("the answer is too large"))?;
-        self.0.store(left, Ordering::SeqCst);
-        Ok(())
-    }
-}
+use super::budget::Budget;
 
 /// Either kind of socket.
 pub(super) enum Socket {

@@ -65,6 +65,7 @@ pub(super) async fn finish(
         steps.push(notify.text(server.schema()).text(&word));
     }
     let _ = connected.connection.take_warning();
+    let _ = connected.connection.take_committed();
     let answers = connected.connection.each(&steps).await;
     let answers = answers.map_err(Failure::in_doubt)?;
     // That nobody is woken changes nothing of what was made.
@@ -76,6 +77,7 @@ pub(super) async fn finish(
     }
     match connected.connection.take_warning() {
         Some(warning) => Err(Failure::Warned(warning)),
+        None if !connected.connection.take_committed() => Err(Failure::Unreadable),
         None => Ok(()),
     }
 }
