@@ -33,6 +33,11 @@ pub(crate) trait Kind: 'static {
     type Server: Server;
     type Store: Store;
 
+    /// Bytes with which the part of the request ends that makes a change, and which occur in the
+    /// answer once it was made. `None` if that is the whole request, and nothing is answered
+    /// before.
+    const DECIDES: Option<&'static str> = None;
+
     /// Connects, with this time-out for everything that the server is asked.
     ///
     /// # Panics
@@ -40,8 +45,8 @@ pub(crate) trait Kind: 'static {
     /// If that does not work.
     fn connect(url: &str, timeout: Duration) -> Self::Store;
 
-    /// Bytes that occur in the request which makes this change, and in no other; they come in
-    /// one piece.
+    /// Bytes that occur in the request which makes this change, and in none that is sent
+    /// without any change being asked for; they come in one piece.
     fn marker(change: Change) -> &'static str;
 }
 

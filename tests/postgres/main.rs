@@ -2,6 +2,53 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
+use std::time::Duration;
+
+use epochkey::{PostgresOptions, PostgresStore};
+
 mod contract;
+#[path = "../faults/mod.rs"]
+mod faults;
+mod flights;
+#[path = "../servers/network/mod.rs"]
+mod network;
+#[path = "../simulation/random.rs"]
+mod random;
 #[path = "../../examples/replicas/server/mod.rs"]
 mod server;
+
+use crate::{
+    faults::{Change, Kind},
+    server::PostgresServer,
+};
+
+struct Postgres;
+
+impl Kind for Postgres {
+    type Server = PostgresServer;
+    type Store = PostgresStore;
+
+    /// Before it come the statements of the transaction, and behind it a notification.
+    const DECIDES: Option<&'static str> = Some("COMMIT\0");
+
+    fn connect(url: &str, timeout: Duration) -> PostgresStore {
+        let options = PostgresOptions::new()
+            .connect_timeout(timeout)
+            .response_timeout(timeout);
+        PostgresStore::connect(url, options).unwrap()
+    }
+
+    /// The table that it writes to.
+    fn marker(change: Change) -> &'static str {
+        match change {
+            Change::BumpOfUser | Change::End => "INSERT INTO \"epochkey\".epochs",
+            Change::Start | Change::Refresh => "INSERT INTO \"epochkey\".sessions",
+        }
+    }
+}
+
+faults::instantiate!(Postgres);
+
+mod disturbed {
+    crate::faults::network::instantiate!(super::Postgres);
+}

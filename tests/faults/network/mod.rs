@@ -3,7 +3,7 @@
 
 pub(crate) mod cuts;
 pub(crate) mod failover;
-mod fleet;
+pub(crate) mod fleet;
 pub(crate) mod lags;
 pub(crate) mod late;
 pub(crate) mod random;

@@ -24,6 +24,8 @@ struct Plan {
     /// Connections that deliver nothing until the client goes away.
     silent: Vec<u64>,
     cuts: Vec<Cut>,
+    /// What the last cut that was planned let through.
+    carried: Vec<u8>,
     faults: Option<Faults>,
 }
 
@@ -34,6 +36,8 @@ struct Cut {
     /// Counts from the request with these bytes on, on its connection only.
     marker: Option<Vec<u8>>,
     connection: Option<u64>,
+    /// What has counted so far.
+    carried: Vec<u8>,
 }
 
 impl Proxy {
@@ -45,6 +49,7 @@ impl Proxy {
             held: Vec::new(),
             silent: Vec::new(),
             cuts: Vec::new(),
+            carried: Vec::new(),
             faults: None,
         };
         Relay::start(Some(target), plan).map(Self)
@@ -101,8 +106,14 @@ impl Proxy {
             left: bytes,
             marker: marker.map(|marker| marker.as_bytes().to_vec()),
             connection: None,
+            carried: Vec::new(),
         };
         self.0.script(|plan| plan.cuts.push(cut));
+    }
+
+    /// The bytes that the last of these cuts has counted and let through.
+    pub(crate) fn carried_before_cut(&self) -> Vec<u8> {
+        self.0.script(|plan| plan.carried.clone())
     }
 
     /// Whether cuts that were asked for are still to come.
@@ -169,7 +180,7 @@ impl Plan {
 
     /// How much of `chunk` goes through before the connection is cut, if it is.
     fn cut(&mut self, connection: u64, way: Way, chunk: &[u8]) -> Option<usize> {
-        let mut cut_at = None;
+        let (mut cut_at, carried) = (None, &mut self.carried);
         self.cuts.retain_mut(|cut| {
             let waits = cut.marker.is_some() && cut.connection.is_none();
             if waits && way == Way::ToServer && cut.is_marked(chunk) {
@@ -179,9 +190,13 @@ impl Plan {
             if cut.way != way || !counts {
                 return true;
             }
-            match usize::try_from(cut.left) {
-                Ok(left) if left <= chunk.len() => cut_at = Some(left),
-                _ => cut.left -= chunk.len() as u64,
+            let left = usize::try_from(cut.left).unwrap_or(usize::MAX);
+            cut.carried.extend(&chunk[..left.min(chunk.len())]);
+            if left <= chunk.len() {
+                cut_at = Some(left);
+                *carried = std::mem::take(&mut cut.carried);
+            } else {
+                cut.left -= chunk.len() as u64;
             }
             cut_at.is_none()
         });
