@@ -76,7 +76,10 @@ impl Failure {
     /// Whether another connection may do better, or lead elsewhere.
     pub(super) fn wants_other_connection(&self) -> bool {
         match self {
-            Self::Refused(_) => self.state() == Some(&SqlState::READ_ONLY_SQL_TRANSACTION),
+            Self::Refused(_) => self.state().is_some_and(|state| {
+                // The tables were dropped: the next connection makes them.
+                *state == SqlState::UNDEFINED_TABLE || *state == SqlState::READ_ONLY_SQL_TRANSACTION
+            }),
             Self::Newer | Self::Damaged(_) => false,
             _ => true,
         }

@@ -37,9 +37,9 @@ impl Link {
         })
     }
 
-    /// Connects now, and makes the tables if they are missing.
+    /// Connects now, and looks whether the tables are ours.
     pub(super) fn prepare(&mut self) -> Result<(), Cause> {
-        let connected = self.runtime.block_on(self.server.connect_and_prepare())?;
+        let connected = self.runtime.block_on(self.server.connect_at_first())?;
         self.connected = Some(connected);
         Ok(())
     }

@@ -55,7 +55,8 @@ impl Server {
         self.options.accepts_loss
     }
 
-    /// Connects to the first host that is what it must be.
+    /// Connects to the first host that is what it must be, and makes the tables if they are
+    /// missing.
     pub(super) async fn connect(&self) -> Result<Connected, Cause> {
         let mut last = None;
         for host in 0..self.endpoint.hosts() {
@@ -72,7 +73,7 @@ impl Server {
     async fn connect_to(&self, host: usize) -> Result<Connected, Cause> {
         let given_up = self.given_up.load(Ordering::SeqCst);
         let connection = Connection::open(&self.endpoint, host, &self.options).await?;
-        settings::check(&connection, &self.options).await?;
+        settings::prepare(&connection, &self.options).await?;
         Ok(Connected {
             connection,
             given_up,
@@ -80,10 +81,10 @@ impl Server {
         })
     }
 
-    /// As [`connect`](Self::connect), and makes the tables if they are missing.
-    pub(super) async fn connect_and_prepare(&self) -> Result<Connected, Cause> {
+    /// As [`connect`](Self::connect), if the tables are ours.
+    pub(super) async fn connect_at_first(&self) -> Result<Connected, Cause> {
         let connected = self.connect().await?;
-        settings::prepare(&connected.connection, &self.options).await?;
+        settings::check_version(&connected.connection, &self.options).await?;
         Ok(connected)
     }
 

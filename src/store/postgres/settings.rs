@@ -48,14 +48,23 @@ async fn look(connection: &Connection, options: &PostgresOptions) -> Result<Foun
     })
 }
 
-/// Makes the tables if they are missing, and looks whether they are ours.
+/// As [`check`], and makes the tables if they are missing: where they were dropped, or another
+/// server took the place of one that had them, the store is empty, and is to be used.
 pub(super) async fn prepare(
     connection: &Connection,
     options: &PostgresOptions,
 ) -> Result<(), Cause> {
-    if !look(connection, options).await?.has_tables {
-        create(connection, options).await?;
+    match look(connection, options).await?.has_tables {
+        true => Ok(()),
+        false => create(connection, options).await,
     }
+}
+
+/// Whether the tables are ours.
+pub(super) async fn check_version(
+    connection: &Connection,
+    options: &PostgresOptions,
+) -> Result<(), Cause> {
     let version = format!(
         "SELECT version FROM {}.schema_version",
         quoted(&options.schema)
