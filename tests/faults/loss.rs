@@ -21,7 +21,7 @@ fn assert_started_over(replicas: &[Replica], known: &Known) {
 }
 
 /// The replicas notice by themselves.
-fn lose_everything<K: Kind>(lose: impl FnOnce(&mut K::Server)) {
+pub(crate) fn lose_everything<K: Kind>(lose: impl FnOnce(&mut K::Server)) {
     let Some(mut server) = server::start::<K::Server>(&[]) else {
         return;
     };

@@ -1,6 +1,9 @@
 //! The contract of stores, and what this one has to say beyond it.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
 
 use epochkey::{
     Authority, BumpError, MasterSecret, PostgresOptions, PostgresStore, Scope,
@@ -28,7 +31,9 @@ fn a_commit_too_large_is_refused_whole() {
     let Some(server) = server::postgres() else {
         return;
     };
-    let store = PostgresStore::connect(&server.url(), PostgresOptions::new()).unwrap();
+    // Machines that run tests can be slow.
+    let options = PostgresOptions::new().response_timeout(Duration::from_secs(60));
+    let store = PostgresStore::connect(&server.url(), options).unwrap();
     let builder = Authority::builder("https://issuer.test", "api");
     let builder = builder.master_secret(MasterSecret::generate().unwrap());
     let authority = builder.open(store).unwrap();
