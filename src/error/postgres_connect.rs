@@ -1,5 +1,7 @@
 use std::{error, fmt, io, sync::Arc};
 
+use crate::RandomError;
+
 /// Why a [`PostgresStore`](crate::PostgresStore) could not be connected. If anything was changed
 /// on the server, then its tables were made, all of them.
 pub struct PostgresConnectError(pub(crate) PostgresConnectCause);
@@ -29,12 +31,14 @@ pub(crate) enum PostgresConnectCause {
         asked: &'static str,
     },
     Thread(Arc<io::Error>),
+    Random(RandomError),
 }
 
 impl PostgresConnectError {
     /// A short fixed name for metrics and logs: `invalid_url`, `invalid_schema`,
     /// `invalid_timeout`, `invalid_certificate`, `unreachable`, `refused`, `old_version`,
-    /// `not_primary`, `weak_durability`, `newer_schema`, `not_understood` or `thread`.
+    /// `not_primary`, `weak_durability`, `newer_schema`, `not_understood`,
+    /// `thread` or `random`.
     pub fn label(&self) -> &'static str {
         use PostgresConnectCause as Cause;
         match self.0 {
@@ -53,6 +57,7 @@ impl PostgresConnectError {
             Cause::NewerSchema { .. } => "newer_schema",
             Cause::NotUnderstood { .. } => "not_understood",
             Cause::Thread(_) => "thread",
+            Cause::Random(_) => "random",
         }
     }
 }
@@ -103,6 +108,7 @@ impl fmt::Display for PostgresConnectError {
                 "the server answered with what no PostgreSQL server would, when asked for {asked}"
             ),
             Cause::Thread(_) => f.write_str("a thread could not be started"),
+            Cause::Random(_) => f.write_str("no random bytes for a name of its own"),
         }
     }
 }
@@ -124,6 +130,7 @@ impl error::Error for PostgresConnectError {
                 Some(&**source)
             }
             Cause::Thread(source) => Some(&**source),
+            Cause::Random(source) => Some(source),
             _ => None,
         }
     }

@@ -39,11 +39,11 @@ impl Kind for Postgres {
         PostgresStore::connect(url, options).unwrap()
     }
 
-    /// The table that it writes to.
+    /// The name of the statement that writes to the table of its own, however that is said.
     fn marker(change: Change) -> &'static str {
         match change {
-            Change::BumpOfUser | Change::End => "INSERT INTO \"epochkey\".epochs",
-            Change::Start | Change::Refresh => "INSERT INTO \"epochkey\".sessions",
+            Change::BumpOfUser | Change::End => "put_epochs",
+            Change::Start | Change::Refresh => "put_sessions",
         }
     }
 }

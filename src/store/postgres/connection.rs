@@ -21,13 +21,18 @@ use tokio::{
     task::JoinHandle,
     time::timeout,
 };
-use tokio_postgres::{AsyncMessage, Client, Notification, Row, RowStream, error::Severity};
+use tokio_postgres::{
+    AsyncMessage, Client, Notification, Row, RowStream,
+    error::Severity,
+    types::{ToSql, Type},
+};
 
 use super::{
     budget::Budget,
     endpoint::{Endpoint, Reached},
     failure::Failure,
     options::PostgresOptions,
+    prepared::{Form, Naming, Prepared},
     step::Step,
 };
 use crate::error::PostgresConnectCause as Cause;
@@ -43,10 +48,18 @@ const VALUE: usize = 24;
 /// A connection to a server, for one flight of statements after the other.
 pub(super) struct Connection {
     client: Client,
+    prepared: Prepared,
     heard: Arc<Heard>,
     carrier: JoinHandle<()>,
     budget: Budget,
     timeout: Duration,
+}
+
+/// What goes over the wire for a step, or before it.
+enum Said<'s> {
+    Plain(&'s Step<'s>),
+    Prepare(&'s Step<'s>, String),
+    Execute(String),
 }
 
 /// What the server says without being asked.
@@ -68,6 +81,7 @@ impl Connection {
         endpoint: &Endpoint,
         host: usize,
         options: &PostgresOptions,
+        naming: Naming,
     ) -> Result<Self, Cause> {
         let budget = Budget::new(MOST_AT_FIRST);
         let reached = endpoint
@@ -85,6 +99,7 @@ impl Connection {
         };
         Ok(Self {
             client,
+            prepared: Prepared::new(naming),
             heard,
             carrier,
             budget,
@@ -103,21 +118,49 @@ impl Connection {
         &self,
         steps: &[Step<'_>],
     ) -> Result<Vec<Result<Vec<Row>, Failure>>, Failure> {
-        self.budget.set(MOST);
-        self.budget.expect(steps.len());
-        let answers = timeout(self.timeout, self.all(steps)).await;
-        let answers = answers.map_err(|_| Failure::TimedOut)?;
-        match answers.iter().find_map(broken) {
-            // Nobody can tell what was done.
-            Some(failure) => Err(failure),
-            None => Ok(answers),
+        let mut said = Vec::with_capacity(steps.len());
+        for step in steps {
+            match self.prepared.form(step) {
+                Form::Plain => said.push(Said::Plain(step)),
+                Form::Execute(execute) => said.push(Said::Execute(execute)),
+                Form::PrepareAndExecute(prepare, execute) => {
+                    said.push(Said::Prepare(step, prepare));
+                    said.push(Said::Execute(execute));
+                }
+            }
         }
+        self.budget.set(MOST);
+        self.budget.expect(said.len());
+        let answers = timeout(self.timeout, self.all(&said)).await;
+        let answers = answers.map_err(|_| Failure::TimedOut)?;
+        if let Some(failure) = answers.iter().find_map(broken) {
+            // Nobody can tell what was done.
+            return Err(failure);
+        }
+        let mut unprepared = None;
+        let mut of_steps = Vec::with_capacity(steps.len());
+        for (said, answer) in said.iter().zip(answers) {
+            match (said, answer) {
+                (Said::Prepare(step, _), Err(failure)) => {
+                    self.prepared.forget(step);
+                    unprepared = Some(failure);
+                }
+                (Said::Prepare(..), Ok(_)) => {}
+                (_, Err(failure)) => {
+                    let failure = unprepared.take().unwrap_or(failure);
+                    self.prepared.look_at(&failure);
+                    of_steps.push(Err(failure));
+                }
+                (_, Ok(rows)) => of_steps.push(Ok(rows)),
+            }
+        }
+        Ok(of_steps)
     }
 
     /// Sends them in their order, and waits for all.
-    async fn all(&self, steps: &[Step<'_>]) -> Vec<Result<Vec<Row>, Failure>> {
-        let mut asked: Vec<_> = steps.iter().map(|step| Box::pin(self.ask(step))).collect();
-        let mut answers: Vec<_> = steps.iter().map(|_| None).collect();
+    async fn all(&self, said: &[Said<'_>]) -> Vec<Result<Vec<Row>, Failure>> {
+        let mut asked: Vec<_> = said.iter().map(|said| Box::pin(self.ask(said))).collect();
+        let mut answers: Vec<_> = said.iter().map(|_| None).collect();
         poll_fn(|context| {
             for (asked, answer) in asked.iter_mut().zip(&mut answers) {
                 if answer.is_none()
@@ -135,13 +178,22 @@ impl Connection {
         answers.into_iter().flatten().collect()
     }
 
-    async fn ask(&self, step: &Step<'_>) -> Result<Vec<Row>, Failure> {
-        let parameters = step.typed();
-        if step.is_script {
-            self.client.batch_execute(step.sql).await?;
-            return Ok(Vec::new());
-        }
-        let rows = self.client.query_typed_raw(step.sql, parameters).await?;
+    async fn ask(&self, said: &Said<'_>) -> Result<Vec<Row>, Failure> {
+        let rows = match said {
+            Said::Plain(step) if step.is_script => {
+                self.client.batch_execute(step.sql).await?;
+                return Ok(Vec::new());
+            }
+            Said::Prepare(_, prepare) => {
+                self.client.batch_execute(prepare).await?;
+                return Ok(Vec::new());
+            }
+            Said::Plain(step) => self.client.query_typed_raw(step.sql, step.typed()).await?,
+            Said::Execute(execute) => {
+                let nothing = Vec::<(&(dyn ToSql + Sync), Type)>::new();
+                self.client.query_typed_raw(execute, nothing).await?
+            }
+        };
         let (mut rows, mut kept) = (pin!(rows), Vec::new());
         while let Some(row) = rows.try_next().await? {
             let cost = row.len().saturating_mul(VALUE);

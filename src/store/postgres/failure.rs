@@ -39,10 +39,16 @@ pub(super) enum Failure {
 impl Failure {
     /// Nothing was changed, and the next attempt may succeed at once.
     pub(super) fn is_conflict(&self) -> bool {
-        self.state().is_some_and(|state| {
-            *state == SqlState::T_R_SERIALIZATION_FAILURE
-                || *state == SqlState::T_R_DEADLOCK_DETECTED
-        })
+        self.is_unknown_statement()
+            || self.state().is_some_and(|state| {
+                *state == SqlState::T_R_SERIALIZATION_FAILURE
+                    || *state == SqlState::T_R_DEADLOCK_DETECTED
+            })
+    }
+
+    /// The server does not know what it was to keep, and has done nothing.
+    pub(super) fn is_unknown_statement(&self) -> bool {
+        self.state() == Some(&SqlState::INVALID_SQL_STATEMENT_NAME)
     }
 
     /// The connection broke before an answer came: it may have been broken all the time.

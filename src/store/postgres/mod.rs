@@ -9,6 +9,7 @@ mod link;
 mod listener;
 mod messages;
 mod options;
+mod prepared;
 mod queue;
 mod reading;
 mod row;
@@ -42,12 +43,13 @@ use self::{
     tidying::Sweep,
 };
 use super::{
-    Answer, Commit, Completion, Heartbeat, NewHistory, News, Outcome, Place, Receipt, Rewrap,
-    SessionQuery, SessionRow, Snapshot, Standing, Store, StoreTime, StoredEpoch, Tidy,
+    Answer, Commit, Completion, Heartbeat, NewHistory, News, Outcome, Place, Receipt, ReplicaId,
+    Rewrap, SessionQuery, SessionRow, Snapshot, Standing, Store, StoreTime, StoredEpoch, Tidy,
     announced::Announced,
 };
 use crate::{
     StoreError,
+    crypto::SystemRandom,
     error::{PostgresConnectCause as Cause, PostgresConnectError},
 };
 
@@ -148,7 +150,8 @@ impl PostgresStore {
     fn connect_to(url: &str, options: PostgresOptions) -> Result<Self, Cause> {
         options.check()?;
         let endpoint = Endpoint::new(url, &options)?;
-        let server = Arc::new(Server::new(endpoint, options));
+        let name = ReplicaId::draw(&SystemRandom).map_err(Cause::Random)?;
+        let server = Arc::new(Server::new(endpoint, options, name.as_bytes()));
         let thread = |error| Cause::Thread(Arc::new(error));
         let link = || Link::new(Arc::clone(&server)).map_err(thread);
         let store = Self {

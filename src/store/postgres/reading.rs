@@ -6,6 +6,7 @@ use super::{
     failure::Failure,
     row::{self, Fields, State, first},
     server::{Connected, Server},
+    sql::Statement,
     step::Step,
 };
 use crate::store::{
@@ -21,14 +22,14 @@ const EVENTS_AT_ONCE: usize = 2000;
 /// Asks things in one transaction of one flight, and gives the answers to each. They see what is
 /// there when each is answered.
 async fn transaction(
-    begin: &str,
+    begin: &Statement,
     server: &Server,
     connected: &Connected,
     asked: Vec<Step<'_>>,
 ) -> Result<Vec<Vec<Row>>> {
-    let mut steps = vec![Step::script(begin)];
+    let mut steps = vec![Step::script(&begin.text)];
     steps.extend(asked);
-    steps.push(Step::script(&server.sql.commit));
+    steps.push(Step::script(&server.sql.commit.text));
     let mut answers = connected.connection.flight(&steps).await?;
     answers.pop();
     answers.remove(0);

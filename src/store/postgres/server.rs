@@ -6,7 +6,8 @@ use std::{
 };
 
 use super::{
-    connection::Connection, endpoint::Endpoint, options::PostgresOptions, settings, sql::Statements,
+    connection::Connection, endpoint::Endpoint, options::PostgresOptions, prepared::Naming,
+    settings, sql::Statements,
 };
 use crate::error::PostgresConnectCause as Cause;
 
@@ -19,6 +20,7 @@ pub(super) struct Server {
     endpoint: Endpoint,
     options: PostgresOptions,
     pub(super) sql: Statements,
+    naming: Naming,
     /// How many connections of this store are not used any more: the others may be no better.
     given_up: AtomicU64,
 }
@@ -32,8 +34,10 @@ pub(super) struct Connected {
 }
 
 impl Server {
-    pub(super) fn new(endpoint: Endpoint, options: PostgresOptions) -> Self {
+    /// With a name that no other has.
+    pub(super) fn new(endpoint: Endpoint, options: PostgresOptions, name: &[u8]) -> Self {
         Self {
+            naming: Naming::new(name),
             sql: Statements::new(&options.schema, options.response_timeout),
             endpoint,
             options,
@@ -72,7 +76,8 @@ impl Server {
 
     async fn connect_to(&self, host: usize) -> Result<Connected, Cause> {
         let given_up = self.given_up.load(Ordering::SeqCst);
-        let connection = Connection::open(&self.endpoint, host, &self.options).await?;
+        let connection =
+            Connection::open(&self.endpoint, host, &self.options, self.naming.clone()).await?;
         settings::prepare(&connection, &self.options).await?;
         Ok(Connected {
             connection,

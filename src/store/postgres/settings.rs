@@ -26,7 +26,7 @@ pub(super) async fn check(connection: &Connection, options: &PostgresOptions) ->
 }
 
 async fn look(connection: &Connection, options: &PostgresOptions) -> Result<Found, Cause> {
-    let step = Step::new(SETTINGS).text(&options.schema);
+    let step = Step::once(SETTINGS).text(&options.schema);
     let rows = connection.flight(&[step]).await?;
     let mut fields = Fields::of(first(&rows[0])?);
     let is_standby: bool = fields.get()?;
@@ -69,7 +69,7 @@ pub(super) async fn check_version(
         "SELECT version FROM {}.schema_version",
         quoted(&options.schema)
     );
-    let rows = connection.flight(&[Step::new(&version)]).await?;
+    let rows = connection.flight(&[Step::once(&version)]).await?;
     let version = rows[0].first().map(|row| Fields::of(row).get());
     match version.transpose()? {
         None | Some(SCHEMA_VERSION) => Ok(()),
@@ -79,7 +79,7 @@ pub(super) async fn check_version(
 
 /// One process makes them, and the others wait for it.
 async fn create(connection: &Connection, options: &PostgresOptions) -> Result<(), Cause> {
-    let lock = Step::new("SELECT pg_advisory_xact_lock(hashtextextended('epochkey ' || $1, 0))");
+    let lock = Step::once("SELECT pg_advisory_xact_lock(hashtextextended('epochkey ' || $1, 0))");
     let begin = Step::script("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE");
     connection
         .flight(&[begin, lock.text(&options.schema)])

@@ -2,6 +2,13 @@
 
 use std::time::Duration;
 
+/// A statement that is said again and again.
+pub(super) struct Statement {
+    pub(super) name: &'static str,
+    /// Begins with its name, for those who look at what the server does.
+    pub(super) text: String,
+}
+
 /// The tables, in the schema that the options name by default. So are all statements here.
 const TABLES: &str = include_str!("sql/schema.sql");
 
@@ -28,17 +35,19 @@ macro_rules! statements {
     ($($(#[$docs:meta])* $name:ident: $($text:expr),+;)+) => {
         /// All that is said again and again.
         pub(super) struct Statements {
-            $($(#[$docs])* pub(super) $name: String,)+
+            $($(#[$docs])* pub(super) $name: Statement,)+
         }
 
         impl Statements {
             /// For tables in this schema, and a server that has so long for an answer.
             pub(super) fn new(schema: &str, timeout: Duration) -> Self {
                 Self {
-                    $($name: in_schema(
-                        &[$($text),+].concat().replace("{limits}", &limits(timeout)),
-                        schema,
-                    ),)+
+                    $($name: {
+                        let text = [$($text),+].concat().replace("{limits}", &limits(timeout));
+                        let name = stringify!($name);
+                        let text = format!("/* epochkey {name} */ {}", in_schema(&text, schema));
+                        Statement { name, text }
+                    },)+
                 }
             }
         }

@@ -2,18 +2,21 @@
 
 use tokio_postgres::types::{ToSql, Type};
 
+use super::sql::Statement;
 use crate::store::{HistoryId, Place};
 
 /// One statement, or a script of several without parameters and answers.
 #[derive(Clone)]
 pub(super) struct Step<'s> {
     pub(super) sql: &'s str,
+    /// If it is said again and again.
+    pub(super) name: Option<&'static str>,
     pub(super) is_script: bool,
-    parameters: Vec<Parameter>,
+    pub(super) parameters: Vec<Parameter>,
 }
 
 #[derive(Clone)]
-enum Parameter {
+pub(super) enum Parameter {
     Bytes(Vec<u8>),
     ManyBytes(Vec<Vec<u8>>),
     Number(i64),
@@ -24,9 +27,18 @@ enum Parameter {
 }
 
 impl<'s> Step<'s> {
-    pub(super) fn new(sql: &'s str) -> Self {
+    pub(super) fn new(statement: &'s Statement) -> Self {
+        Self {
+            name: Some(statement.name),
+            ..Self::once(&statement.text)
+        }
+    }
+
+    /// One that is said once or seldom.
+    pub(super) fn once(sql: &'s str) -> Self {
         Self {
             sql,
+            name: None,
             is_script: false,
             parameters: Vec::new(),
         }
@@ -35,7 +47,7 @@ impl<'s> Step<'s> {
     pub(super) fn script(sql: &'s str) -> Self {
         Self {
             is_script: true,
-            ..Self::new(sql)
+            ..Self::once(sql)
         }
     }
 
