@@ -57,7 +57,7 @@
 //! | protect what a store keeps | [`MasterSecret`], [`Authority::rewrap_secrets`] |
 //! | measure and raise alarms | [`Observer`], [`Authority::stats`] |
 //! | keep it in one file | `RedbStore`, and the [guide]'s page on backups |
-//! | share it on a Redis server | `RedisStore`, and the [guide]'s page on running replicas |
+//! | share it on a server | `PostgresStore`, `RedisStore`, and the [guide]'s page on running replicas |
 //! | write a store | [`store`] |
 //!
 //! # Words
@@ -102,8 +102,8 @@
 //!
 //! # Features
 //!
-//! None by default. `redb` adds `RedbStore`. `redis` adds `RedisStore`, and `redis-tls` its
-//! `rediss://` URLs. `testing` adds the module `testing`, for tests: a one-line authority,
+//! None by default. `redb` adds `RedbStore`. `postgres` adds `PostgresStore`, and `postgres-tls` its
+//! encrypted connections; `redis` and `redis-tls` do the same for `RedisStore`. `testing` adds the module `testing`, for tests: a one-line authority,
 //! the manual clock, a store that fails as told, the contract suite for stores, and known secrets.
 
 #![forbid(unsafe_code)]

@@ -47,7 +47,7 @@ impl Authority {
     /// Revokes every token that carries one of `scopes`, in one commit: the store
     /// keeps all of the bumps or none. The epochs are in the order of the scopes.
     ///
-    /// A store may take only so many at once: `RedisStore` takes 20,000.
+    /// A store may take only so many at once: `PostgresStore` and `RedisStore` take 20,000.
     ///
     /// The tags and secrets of all of them are made before the call returns: for a
     /// million scopes, call it where blocking for a second is no harm.

@@ -8,8 +8,13 @@ pub mod backups {
 pub mod remedies {
     #![doc = include_str!("remedies.md")]
 }
-#[cfg(feature = "redis")]
-#[cfg_attr(docsrs, doc(cfg(feature = "redis")))]
+#[cfg(any(feature = "postgres", feature = "redis"))]
+#[cfg_attr(docsrs, doc(cfg(any(feature = "postgres", feature = "redis"))))]
+// It has links to what either of them brings.
+#[cfg_attr(
+    not(all(feature = "postgres", feature = "redis")),
+    allow(rustdoc::broken_intra_doc_links)
+)]
 pub mod replicas {
     #![doc = include_str!("replicas.md")]
 }

@@ -1,7 +1,8 @@
 //! Where the epoch log, the wrapped secrets and the sessions live: the contract that
 //! every store keeps.
 //!
-//! [`MemoryStore`] comes with the crate, `RedbStore` and `RedisStore` with a feature each. To write another, implement [`Store`] and run
+//! [`MemoryStore`] comes with the crate, `RedbStore`, `PostgresStore` and `RedisStore` with a feature
+//! each. To write another, implement [`Store`] and run
 //! the contract suite against it: `epochkey::testing::store_contract`, one line in a test.
 //!
 //! # What a store keeps
@@ -47,12 +48,12 @@
 //!
 //! | | one file (redb) | PostgreSQL | Redis |
 //! |---|---|---|---|
-//! | [`commit`](Store::commit) | one write transaction for all commits that wait, two-phase | one transaction: `UPDATE head … RETURNING position` first, then `clock_timestamp()`, conditions, inserts, deletes; `synchronous_commit` on | one script on a hash tag: conditions, `XADD` with the position as its id, `HSET`; `appendfsync always` |
-//! | [`events_after`](Store::events_after) | read transaction, then a condition variable | upsert of the receipt, read of head and events in one transaction; `LISTEN` only to wake | one script: receipt, head, `XRANGE`; `XREAD BLOCK` only to wake |
-//! | [`snapshot`](Store::snapshot) | one read transaction | one `REPEATABLE READ` transaction with a cursor | head, `HSCAN` of the epochs, then in one script the epochs bumped since that head, with keys and head of now |
-//! | [`begin`](Store::begin) | one write transaction | one transaction that locks the head's row | one script |
+//! | [`commit`](Store::commit) | one write transaction for all commits that wait, two-phase | one transaction for all commits that wait: a lock on the head's row first, then `clock_timestamp()` and what the conditions are about, then all writes; `synchronous_commit` on | one script on a hash tag: conditions, `XADD` with the position as its id, `HSET`; `appendfsync always` |
+//! | [`events_after`](Store::events_after) | read transaction, then a condition variable | one statement: head, upsert of the receipt, events; `LISTEN` only to wake | one script: receipt, head, `XRANGE`; `XREAD BLOCK` only to wake |
+//! | [`snapshot`](Store::snapshot) | one read transaction | one `REPEATABLE READ` transaction, row by row | head, `HSCAN` of the epochs, then in one script the epochs bumped since that head, with keys and head of now |
+//! | [`begin`](Store::begin) | one write transaction | one transaction as for a commit; what was there is left to tidying | one script |
 //! | [`standing`](Store::standing) | read transaction | head, predecessors and one event | one script |
-//! | [`sessions`](Store::sessions) | read transaction, an index by user | primary key and an index by user | hash and a sorted set by user |
+//! | [`sessions`](Store::sessions) | read transaction, an index by user | primary key, and an index by user | hash and a sorted set by user |
 //! | [`tidy`](Store::tidy) | range deletes in steps | `DELETE` in steps | in steps, a script each: `HSCAN`, `XTRIM MINID`, `ZRANGEBYSCORE` |
 
 #[cfg(any(feature = "postgres", feature = "redis"))]
