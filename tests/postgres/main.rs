@@ -16,6 +16,7 @@ mod network;
 mod random;
 #[path = "../../examples/replicas/server/mod.rs"]
 mod server;
+mod snapshots;
 mod tables;
 
 use crate::{
