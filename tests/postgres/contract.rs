@@ -12,6 +12,13 @@ use epochkey::{
 
 use crate::server::{self, Server};
 
+/// Machines that run tests can be slow.
+fn patient() -> PostgresOptions {
+    let patience = Duration::from_secs(60);
+    let options = PostgresOptions::new().connect_timeout(patience);
+    options.response_timeout(patience)
+}
+
 #[test]
 fn the_store_on_postgresql_keeps_its_contract() {
     let Some(server) = server::postgres() else {
@@ -22,7 +29,7 @@ fn the_store_on_postgresql_keeps_its_contract() {
         // A name that has to be quoted.
         let schema = format!("the \"clause\" {}", clauses.fetch_add(1, Ordering::SeqCst));
         let url = server.url();
-        move || PostgresStore::connect(&url, PostgresOptions::new().schema(&schema)).unwrap()
+        move || PostgresStore::connect(&url, patient().schema(&schema)).unwrap()
     });
 }
 
@@ -31,9 +38,7 @@ fn a_commit_too_large_is_refused_whole() {
     let Some(server) = server::postgres() else {
         return;
     };
-    // Machines that run tests can be slow.
-    let options = PostgresOptions::new().response_timeout(Duration::from_secs(60));
-    let store = PostgresStore::connect(&server.url(), options).unwrap();
+    let store = PostgresStore::connect(&server.url(), patient()).unwrap();
     let builder = Authority::builder("https://issuer.test", "api");
     let builder = builder.master_secret(MasterSecret::generate().unwrap());
     let authority = builder.open(store).unwrap();

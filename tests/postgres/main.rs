@@ -20,7 +20,7 @@ mod snapshots;
 mod tables;
 
 use crate::{
-    faults::{Change, Kind},
+    faults::{Change, Kind, fleet::until_some},
     server::PostgresServer,
 };
 
@@ -33,11 +33,15 @@ impl Kind for Postgres {
     /// Before it come the statements of the transaction, and behind it a notification.
     const DECIDES: Option<&'static str> = Some("COMMIT\0");
 
+    /// Tries again: the server starts a process for each connection, and on a slow machine the
+    /// time-out may be over by then.
     fn connect(url: &str, timeout: Duration) -> PostgresStore {
         let options = PostgresOptions::new()
             .connect_timeout(timeout)
             .response_timeout(timeout);
-        PostgresStore::connect(url, options).unwrap()
+        until_some("a connection", || {
+            PostgresStore::connect(url, options.clone()).ok()
+        })
     }
 
     /// The name of the statement that writes to the table of its own, however that is said.
