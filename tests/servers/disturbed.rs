@@ -184,6 +184,19 @@ fn a_held_connection_does_not_show_that_the_server_is_gone() {
 }
 
 #[test]
+fn a_silent_connection_delivers_nothing_and_a_new_one_does() {
+    let Some((server, proxy)) = start() else {
+        return;
+    };
+    let mut before = client(&server, &proxy);
+    increment(&mut before).unwrap();
+    proxy.silence();
+    assert_silence(increment(&mut before));
+    assert_eq!(increment(&mut client(&server, &proxy)).unwrap(), 2);
+    assert_eq!(increments(&server), 2);
+}
+
+#[test]
 fn connections_are_refused_and_taken_again() {
     let Some((server, proxy)) = start() else {
         return;

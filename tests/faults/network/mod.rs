@@ -24,6 +24,7 @@ macro_rules! instantiate {
             silence::a_replica_whose_requests_are_held_disturbs_nobody,
             silence::a_replica_that_hears_no_answers_is_not_taken_for_alive,
             silence::answers_that_take_long_make_news_no_younger,
+            silence::connections_that_went_silent_are_left,
             late::a_bump_delivered_late_is_a_bump,
             late::a_bump_delivered_into_the_next_history_is_refused,
             late::a_refresh_delivered_late_forks_nothing,

@@ -141,6 +141,30 @@ pub(crate) fn answers_that_take_long_make_news_no_younger<K: Kind>() {
     assert_all_calm(&slow);
 }
 
+/// Nobody says that they are over, and new ones work.
+pub(crate) fn connections_that_went_silent_are_left<K: Kind>() {
+    let Some(fleet) = Fleet::<K>::start() else {
+        return;
+    };
+    let replicas = fleet.replicas::<2>();
+    let [left, other] = &replicas;
+    let (token, pair) = (left.issue("u"), left.start("u"));
+    settle(&replicas);
+    left.proxy.silence();
+    let epoch = other.bump("u");
+    left.wait_for(epoch);
+    assert_ne!(left.outcome(&token), "good");
+    assert_ne!(left.outcome(&pair.access), "good");
+    let later = other.start("u");
+    left.bump("u");
+    settle(&replicas);
+    for replica in &replicas {
+        assert_ne!(replica.outcome(&later.access), "good");
+        assert_eq!(replica.refused(&later.refresh), "ended");
+    }
+    assert_all_calm(&replicas);
+}
+
 /// Whether it accepts a token that was revoked elsewhere before `since`: its news must be older
 /// then.
 #[track_caller]

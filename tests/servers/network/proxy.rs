@@ -143,6 +143,13 @@ impl Proxy {
         self.0.script(|plan| plan.held.clear());
     }
 
+    /// Connections that are open deliver nothing any more, as to a peer that lost its power.
+    /// New ones do.
+    pub(crate) fn silence(&self) {
+        let taken = self.taken();
+        self.0.script(|plan| plan.silent.extend(0..taken));
+    }
+
     /// Nobody listens at the address any more. Open connections stay.
     pub(crate) fn refuse(&self) {
         self.0.refuse(true);
