@@ -1,17 +1,33 @@
 //! A private PostgreSQL server does what is asked of it.
 
+mod small_disks;
+mod standbys;
+
 use std::{
-    io,
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt,
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
+    process::Command,
+    sync::{
+        atomic::{AtomicU64, Ordering},
+        mpsc::{self, RecvTimeoutError},
+    },
     thread,
+    time::Duration,
 };
 
-use postgres::{Client, Error};
+use postgres::Client;
 
-use crate::server::{self, PostgresServer, Server, SmallDisk};
+use crate::server::{self, PostgresServer, Server};
 
-const TRIES: usize = 100_000;
+const TRIES: usize = 20_000;
+
+/// Looks at nothing while it runs.
+const BUSY: &str = "DO $$ BEGIN FOR i IN 1..1000000000 LOOP END LOOP; END $$";
+const IS_BUSY: &str = "SELECT count(*) > 0 FROM pg_stat_activity
+    WHERE state = 'active' AND query LIKE 'DO %'";
+const IS_BLOCKED: &str = "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted";
 
 fn set(server: &PostgresServer, key: &str, value: &str) {
     let sql = format!(
@@ -36,19 +52,60 @@ fn setting(server: &PostgresServer, name: &str) -> String {
     server.value(&format!("SHOW {name}")).unwrap()
 }
 
+/// Zombies do not.
 fn runs(pid: u32) -> bool {
-    Path::new("/proc").join(pid.to_string()).exists()
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let state = stat.rsplit_once(") ").map(|(_, fields)| &fields[..1]);
+    !matches!(state, None | Some("Z" | "X"))
 }
 
-/// Until that is so.
-fn wait_for(client: &mut Client, sql: &str) {
+fn processes(server: &PostgresServer) -> Vec<u32> {
+    let mut client = server.connection().unwrap();
+    let rows = client.query("SELECT pid FROM pg_stat_activity", &[]);
+    let pids = rows.unwrap().into_iter().map(|row| row.get::<_, i32>(0));
+    pids.map(i32::cast_unsigned).chain([server.pid()]).collect()
+}
+
+/// The system's id of what the server's processes share.
+fn shared_memory(server: &PostgresServer) -> String {
+    let file = server.value("SELECT pg_read_file('postmaster.pid')");
+    let file = file.unwrap();
+    file.lines()
+        .nth(6)
+        .unwrap()
+        .split_whitespace()
+        .nth(1)
+        .unwrap()
+        .to_owned()
+}
+
+fn is_shared(memory: &str) -> bool {
+    let segments = fs::read_to_string("/proc/sysvipc/shm").unwrap();
+    segments
+        .lines()
+        .any(|line| line.split_whitespace().nth(1) == Some(memory))
+}
+
+fn count(server: &PostgresServer) -> u64 {
+    let count = server.value("SELECT count(*) FROM counted");
+    count.unwrap().parse().unwrap()
+}
+
+fn until<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
     for _ in 0..TRIES {
-        if client.query_one(sql, &[]).unwrap().get(0) {
-            return;
+        if let Some(result) = attempt() {
+            return result;
         }
-        thread::yield_now();
+        thread::sleep(Duration::from_millis(1));
     }
-    panic!("never: {sql}");
+    panic!("never: {what}");
+}
+
+fn wait_for(client: &mut Client, condition: &str) {
+    until(condition, || {
+        let row = client.query_one(condition, &[]).unwrap();
+        row.get::<_, bool>(0).then_some(())
+    });
 }
 
 #[test]
@@ -94,6 +151,35 @@ fn settings_win_and_stay_over_restarts() {
     assert_eq!(setting(&replica, "synchronous_commit"), "off");
     server.restart_empty().unwrap();
     assert_eq!(setting(&server, "synchronous_commit"), "off");
+}
+
+#[test]
+fn settings_can_be_changed_while_it_runs() {
+    let settings = [("work_mem", "1MB")];
+    let Some(server) = server::start::<PostgresServer>(&settings) else {
+        return;
+    };
+    for (name, value) in [("work_mem", "2MB"), ("fsync", "off")] {
+        server
+            .execute(&format!("ALTER SYSTEM SET {name} = '{value}'"))
+            .unwrap();
+        server.execute("SELECT pg_reload_conf()").unwrap();
+        until(name, || (setting(&server, name) == value).then_some(()));
+    }
+}
+
+#[test]
+fn files_are_handed_over() {
+    let Some(server) = server::postgres() else {
+        return;
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("file");
+    fs::write(&file, "content").unwrap();
+    fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
+    PostgresServer::hand_over(directory.path()).unwrap();
+    let content = server.value(&format!("SELECT pg_read_file('{}')", file.display()));
+    assert_eq!(content.unwrap(), "content");
 }
 
 #[test]
@@ -192,10 +278,7 @@ fn all_tables_are_wiped_while_clients_are_connected() {
     client.batch_execute("BEGIN; TABLE sessions").unwrap();
     let server = thread::scope(|scope| {
         let wiped = scope.spawn(|| server.wipe().map(|()| server));
-        wait_for(
-            &mut client,
-            "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted",
-        );
+        wait_for(&mut client, IS_BLOCKED);
         client.batch_execute("COMMIT").unwrap();
         wiped.join().unwrap().unwrap()
     });
@@ -203,83 +286,116 @@ fn all_tables_are_wiped_while_clients_are_connected() {
 }
 
 #[test]
+fn a_frozen_server_is_silent_until_the_thaw() {
+    let Some(server) = server::postgres() else {
+        return;
+    };
+    server.execute("CREATE TABLE counted (n int)").unwrap();
+    let mut connected = server.connection().unwrap();
+    server.freeze().unwrap();
+    let insert = "INSERT INTO counted VALUES (1)";
+    thread::scope(|scope| {
+        let (said, answers) = mpsc::channel();
+        let heard = said.clone();
+        scope.spawn(move || heard.send(connected.execute(insert, &[])));
+        let connected_now = || server.connection();
+        scope.spawn(move || {
+            let answer = connected_now().and_then(|mut client| client.execute(insert, &[]));
+            said.send(answer)
+        });
+        let silence = answers.recv_timeout(Duration::from_millis(50));
+        assert!(matches!(silence, Err(RecvTimeoutError::Timeout)));
+        server.thaw().unwrap();
+        for _ in 0..2 {
+            assert_eq!(answers.recv().unwrap().unwrap(), 1);
+        }
+    });
+    assert_eq!(count(&server), 2, "what came while frozen counts");
+}
+
+#[test]
+fn a_kill_leaves_no_process_and_all_that_was_acknowledged() {
+    let Some(mut server) = server::postgres() else {
+        return;
+    };
+    server.execute("CREATE TABLE counted (n int)").unwrap();
+    for round in 1..=3 {
+        let acknowledged = AtomicU64::new(0);
+        let before = count(&server);
+        let mut client = server.connection().unwrap();
+        let (mut writer, mut busy) = (server.connection().unwrap(), server.connection().unwrap());
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                while writer
+                    .execute("INSERT INTO counted VALUES (1)", &[])
+                    .is_ok()
+                {
+                    acknowledged.fetch_add(1, Ordering::SeqCst);
+                }
+            });
+            scope.spawn(|| busy.batch_execute(BUSY).unwrap_err());
+            wait_for(&mut client, IS_BUSY);
+            let written = || (acknowledged.load(Ordering::SeqCst) >= 20).then_some(());
+            until("it is written", written);
+            let processes = processes(&server);
+            assert!(processes.len() > 5, "{round}: {processes:?}");
+            server.kill().unwrap();
+            assert!(!processes.iter().any(|&pid| runs(pid)), "{round}");
+        });
+        server.restart().unwrap();
+        let more = count(&server) - before;
+        let acknowledged = acknowledged.into_inner();
+        // One more may have been written without an answer.
+        assert!(
+            (acknowledged..=acknowledged + 1).contains(&more),
+            "{round}: {more} of {acknowledged}"
+        );
+    }
+}
+
+/// Whose other processes end by themselves, when they come to it.
+#[test]
+fn a_server_whose_first_process_was_killed_restarts() {
+    let Some(mut server) = server::postgres() else {
+        return;
+    };
+    set(&server, "key", "kept");
+    let mut client = server.connection().unwrap();
+    let mut busy = server.connection().unwrap();
+    let pid = server.pid();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            busy.batch_execute("SET statement_timeout = '1s'").unwrap();
+            busy.batch_execute(BUSY).unwrap_err()
+        });
+        wait_for(&mut client, IS_BUSY);
+        let kill = format!("kill -s KILL {pid}");
+        let status = Command::new("sh").args(["-c", &kill]).status().unwrap();
+        assert!(status.success());
+        until("it is dead", || (!runs(pid)).then_some(()));
+        server.restart().unwrap();
+    });
+    assert_eq!(get(&server, "key").as_deref(), Some("kept"));
+}
+
+#[test]
 fn nothing_is_left_behind() {
     let Some(server) = server::postgres() else {
         return;
     };
-    let pid = server.pid();
+    let processes = processes(&server);
+    let directory = server.value("SHOW data_directory").unwrap();
+    let memory = shared_memory(&server);
+    assert!(is_shared(&memory));
     server.freeze().unwrap();
     let panicked = catch_unwind(AssertUnwindSafe(|| {
         let _server = server;
         panic!("as a test that fails");
     }));
     assert!(panicked.is_err());
-    assert!(!runs(pid));
-}
-
-#[test]
-fn a_replica_follows_and_keeps() {
-    let Some(mut primary) = server::postgres() else {
-        return;
-    };
-    set(&primary, "before", "1");
-    let mut replica = primary.replica().unwrap();
-    assert_eq!(get(&replica, "before").as_deref(), Some("1"));
-    let refused = replica.execute("CREATE TABLE other ()").unwrap_err();
-    assert_eq!(
-        refused.code().map(|code| code.code()),
-        Some("25006"),
-        "{refused}"
-    );
-
-    set(&primary, "after", "2");
-    replica.cut_off().unwrap();
-    assert_eq!(get(&replica, "after").as_deref(), Some("2"));
-    primary.kill().unwrap();
-    replica.promote().unwrap();
-    replica.restart().unwrap();
-    set(&replica, "last", "3");
-    for key in ["before", "after", "last"] {
-        assert!(get(&replica, key).is_some(), "{key}");
-    }
-}
-
-#[test]
-fn promotion_loses_what_was_written_after_the_cut() {
-    let Some(mut primary) = server::postgres() else {
-        return;
-    };
-    let mut replica = primary.replica().unwrap();
-    set(&primary, "before", "kept");
-    replica.cut_off().unwrap();
-    set(&primary, "after", "lost");
-    primary.kill().unwrap();
-    replica.promote().unwrap();
-    assert_eq!(get(&replica, "before").as_deref(), Some("kept"));
-    assert_eq!(get(&replica, "after"), None);
-
-    // The old primary comes back as a replica, and forgets what nobody else knows.
-    primary.restart().unwrap();
-    assert_eq!(get(&primary, "after").as_deref(), Some("lost"));
-    set(&replica, "after", "found");
-    primary.rejoin(&replica).unwrap();
-    assert_eq!(get(&primary, "after").as_deref(), Some("found"));
-}
-
-#[test]
-fn a_replica_that_was_cut_off_stays_so_over_a_restart() -> io::Result<()> {
-    let Some(primary) = server::postgres() else {
-        return Ok(());
-    };
-    let mut replica = primary.replica()?;
-    set(&primary, "key", "old");
-    replica.cut_off()?;
-    set(&primary, "key", "new");
-    replica.restart()?;
-    assert_eq!(get(&replica, "key").as_deref(), Some("old"));
-    replica.rejoin(&primary)?;
-    assert_eq!(get(&replica, "key").as_deref(), Some("new"));
-    Ok(())
+    assert!(!processes.iter().any(|&pid| runs(pid)));
+    assert!(!is_shared(&memory));
+    assert!(!Path::new(&directory).parent().unwrap().exists());
 }
 
 #[test]
@@ -305,10 +421,7 @@ fn a_backup_replaces_everything_while_clients_are_connected() {
     client.batch_execute("BEGIN; TABLE kept").unwrap();
     thread::scope(|scope| {
         let restored = scope.spawn(|| server.restore(&dump));
-        wait_for(
-            &mut client,
-            "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted",
-        );
+        wait_for(&mut client, IS_BLOCKED);
         client.batch_execute("COMMIT").unwrap();
         restored.join().unwrap().unwrap();
     });
@@ -327,83 +440,4 @@ fn a_backup_replaces_everything_while_clients_are_connected() {
     // Once more, of what was restored.
     server.restore(&server.dump().unwrap()).unwrap();
     assert_eq!(get(&server, "key").as_deref(), Some("old"));
-}
-
-fn grow(client: &mut Client) -> Result<(), Error> {
-    client.batch_execute(
-        "INSERT INTO big SELECT repeat('0123456789', 10) FROM generate_series(1, 1000)",
-    )
-}
-
-/// The error that comes of it.
-fn grow_until_full(client: &mut Client) -> Error {
-    (0..1000).find_map(|_| grow(client).err()).unwrap()
-}
-
-fn a_full_disk_refuses_until_it_is_relieved(mut server: PostgresServer, message: &str) {
-    server.execute("CREATE TABLE big (value text)").unwrap();
-    set(&server, "key", "value");
-    let mut client = server.connection().unwrap();
-    for _ in 0..2 {
-        grow(&mut client).unwrap();
-        server.fill_disk().unwrap();
-        let error = grow_until_full(&mut client);
-        let answer = error.as_db_error().unwrap();
-        assert!(answer.message().contains(message), "{answer}");
-        // The server goes on, and who comes now finds the same.
-        assert_eq!(get(&server, "key").as_deref(), Some("value"));
-        assert!(server.execute("INSERT INTO big SELECT * FROM big").is_err());
-        server.relieve_disk().unwrap();
-        grow(&mut client).unwrap();
-    }
-    server.fill_disk().unwrap();
-    server.restart().unwrap();
-    grow_until_full(&mut server.connection().unwrap());
-    server.restart_empty().unwrap();
-    server.relieve_disk().unwrap();
-    assert_eq!(get(&server, "key"), None);
-    set(&server, "key", "value");
-}
-
-#[test]
-fn tables_on_a_full_disk() {
-    if server::postgres().is_none() {
-        return;
-    }
-    let server = PostgresServer::on_small_disk(SmallDisk::Tables, &[]).unwrap();
-    let message = match server.value("SHOW default_tablespace").unwrap().is_empty() {
-        true => "File too large",
-        false => "No space left on device",
-    };
-    a_full_disk_refuses_until_it_is_relieved(server, message);
-}
-
-#[test]
-fn tables_in_limited_files() {
-    if server::postgres().is_none() {
-        return;
-    }
-    let server = PostgresServer::with_limited_files(SmallDisk::Tables, &[]).unwrap();
-    a_full_disk_refuses_until_it_is_relieved(server, "File too large");
-}
-
-#[test]
-fn everything_on_a_full_disk() {
-    if server::postgres().is_none() {
-        return;
-    }
-    let what = SmallDisk::Everything;
-    for mut server in [
-        PostgresServer::on_small_disk(what, &[]).unwrap(),
-        PostgresServer::with_limited_files(what, &[]).unwrap(),
-    ] {
-        server.execute("CREATE TABLE big (value text)").unwrap();
-        set(&server, "key", "kept");
-        server.fill_disk().unwrap();
-        grow_until_full(&mut server.connection().unwrap());
-        server.relieve_disk().unwrap();
-        server.restart().unwrap();
-        assert_eq!(get(&server, "key").as_deref(), Some("kept"));
-        grow(&mut server.connection().unwrap()).unwrap();
-    }
 }
