@@ -32,7 +32,8 @@ use super::{
     endpoint::{Endpoint, Reached},
     failure::Failure,
     options::PostgresOptions,
-    prepared::{Form, Naming, Prepared},
+    prepared::{Naming, Prepared},
+    sql::Statements,
     step::Step,
 };
 use crate::error::PostgresConnectCause as Cause;
@@ -55,10 +56,9 @@ pub(super) struct Connection {
     timeout: Duration,
 }
 
-/// What goes over the wire for a step, or before it.
+/// What goes over the wire for a step.
 enum Said<'s> {
     Plain(&'s Step<'s>),
-    Prepare(&'s Step<'s>, String),
     Execute(String),
 }
 
@@ -118,43 +118,31 @@ impl Connection {
         &self,
         steps: &[Step<'_>],
     ) -> Result<Vec<Result<Vec<Row>, Failure>>, Failure> {
-        let mut said = Vec::with_capacity(steps.len());
-        for step in steps {
-            match self.prepared.form(step) {
-                Form::Plain => said.push(Said::Plain(step)),
-                Form::Execute(execute) => said.push(Said::Execute(execute)),
-                Form::PrepareAndExecute(prepare, execute) => {
-                    said.push(Said::Prepare(step, prepare));
-                    said.push(Said::Execute(execute));
-                }
-            }
-        }
+        let said = |step| match self.prepared.execute(step) {
+            Some(execute) => Said::Execute(execute),
+            None => Said::Plain(step),
+        };
+        let said: Vec<_> = steps.iter().map(said).collect();
         self.budget.set(MOST);
         self.budget.expect(said.len());
         let answers = timeout(self.timeout, self.all(&said)).await;
         let answers = answers.map_err(|_| Failure::TimedOut)?;
-        if let Some(failure) = answers.iter().find_map(broken) {
+        let failures = answers.iter().filter_map(|answer| answer.as_ref().err());
+        failures.for_each(|failure| self.prepared.look_at(failure));
+        match answers.iter().find_map(broken) {
             // Nobody can tell what was done.
-            return Err(failure);
+            Some(failure) => Err(failure),
+            None => Ok(answers),
         }
-        let mut unprepared = None;
-        let mut of_steps = Vec::with_capacity(steps.len());
-        for (said, answer) in said.iter().zip(answers) {
-            match (said, answer) {
-                (Said::Prepare(step, _), Err(failure)) => {
-                    self.prepared.forget(step);
-                    unprepared = Some(failure);
-                }
-                (Said::Prepare(..), Ok(_)) => {}
-                (_, Err(failure)) => {
-                    let failure = unprepared.take().unwrap_or(failure);
-                    self.prepared.look_at(&failure);
-                    of_steps.push(Err(failure));
-                }
-                (_, Ok(rows)) => of_steps.push(Ok(rows)),
-            }
+    }
+
+    /// Has the server keep what is said again and again. The tables must be there.
+    pub(super) async fn prepare(&self, statements: &Statements) -> Result<(), Failure> {
+        if let Some(script) = self.prepared.script(statements) {
+            self.flight(&[Step::script(&script)]).await?;
+            self.prepared.done();
         }
-        Ok(of_steps)
+        Ok(())
     }
 
     /// Sends them in their order, and waits for all.
@@ -182,10 +170,6 @@ impl Connection {
         let rows = match said {
             Said::Plain(step) if step.is_script => {
                 self.client.batch_execute(step.sql).await?;
-                return Ok(Vec::new());
-            }
-            Said::Prepare(_, prepare) => {
-                self.client.batch_execute(prepare).await?;
                 return Ok(Vec::new());
             }
             Said::Plain(step) => self.client.query_typed_raw(step.sql, step.typed()).await?,

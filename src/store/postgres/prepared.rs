@@ -5,18 +5,14 @@
 //! else's statement. Ours have names that nobody else has. Where one is not known, we do without
 //! from then on.
 
-use std::{
-    collections::HashMap,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
 };
-
-use parking_lot::Mutex;
 
 use super::{
     failure::Failure,
+    sql::{Statement, Statements},
     step::{Parameter, Step},
 };
 
@@ -43,63 +39,50 @@ impl Naming {
     }
 }
 
-/// The statements of one connection.
+/// What one connection has the server keep.
 pub(super) struct Prepared {
     naming: Naming,
-    /// By their names: whether the server keeps them. What it does not keep was said once.
-    statements: Mutex<HashMap<&'static str, bool>>,
-}
-
-/// How a step is said.
-pub(super) enum Form {
-    /// As it is.
-    Plain,
-    /// By this text.
-    Execute(String),
-    /// The same, after that by which the server is told to keep it.
-    PrepareAndExecute(String, String),
+    is_done: AtomicBool,
 }
 
 impl Prepared {
     pub(super) fn new(naming: Naming) -> Self {
         Self {
             naming,
-            statements: Mutex::default(),
+            is_done: AtomicBool::new(false),
         }
     }
 
-    pub(super) fn form(&self, step: &Step<'_>) -> Form {
-        let Some(name) = step.name else {
-            return Form::Plain;
-        };
+    /// What tells the server to keep all statements; `None` if it is of no use.
+    pub(super) fn script(&self, statements: &Statements) -> Option<String> {
         if self.naming.is_pooled.load(Ordering::SeqCst) {
-            return Form::Plain;
+            return None;
         }
-        let mut statements = self.statements.lock();
-        let Some(is_kept) = statements.get_mut(name) else {
-            statements.insert(name, false);
-            return Form::Plain;
+        let prepare = |statement: &Statement| {
+            let name = self.name(statement.name);
+            format!("PREPARE {name} AS {};\n", statement.text)
         };
-        let Some(values) = values(step) else {
-            return Form::Plain;
-        };
-        let name = format!("{}_{name}", self.naming.prefix);
-        let execute = format!("EXECUTE {name}{values}");
-        match std::mem::replace(is_kept, true) {
-            true => Form::Execute(execute),
-            false => {
-                let types = listed(step.parameters.iter().map(type_name));
-                let prepare = format!("PREPARE {name}{types} AS {}", step.sql);
-                Form::PrepareAndExecute(prepare, execute)
-            }
-        }
+        Some(statements.all().into_iter().map(prepare).collect())
     }
 
-    /// The server did not take it.
-    pub(super) fn forget(&self, step: &Step<'_>) {
-        if let Some(name) = step.name {
-            self.statements.lock().insert(name, false);
+    /// It does.
+    pub(super) fn done(&self) {
+        self.is_done.store(true, Ordering::SeqCst);
+    }
+
+    /// By what a step is said, unless it is said as it is.
+    pub(super) fn execute(&self, step: &Step<'_>) -> Option<String> {
+        let is_pooled = self.naming.is_pooled.load(Ordering::SeqCst);
+        let name = step.name.filter(|_| !is_pooled)?;
+        if !self.is_done.load(Ordering::SeqCst) {
+            return None;
         }
+        let values = values(step)?;
+        Some(format!("EXECUTE {}{values}", self.name(name)))
+    }
+
+    fn name(&self, statement: &str) -> String {
+        format!("{}_{statement}", self.naming.prefix)
     }
 
     pub(super) fn look_at(&self, failure: &Failure) {
@@ -120,18 +103,6 @@ fn listed(items: impl Iterator<Item = impl AsRef<str>>) -> String {
         list += ")";
     }
     list
-}
-
-fn type_name(parameter: &Parameter) -> &'static str {
-    match parameter {
-        Parameter::Bytes(_) => "bytea",
-        Parameter::ManyBytes(_) => "bytea[]",
-        Parameter::Number(_) => "bigint",
-        Parameter::ManyNumbers(_) => "bigint[]",
-        Parameter::Integer(_) => "integer",
-        Parameter::Flag(_) => "boolean",
-        Parameter::Text(_) => "text",
-    }
 }
 
 /// The parameters as text; `None` if that is too long.
@@ -183,61 +154,41 @@ fn push_hex(text: &mut String, bytes: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::postgres::sql::Statement;
 
-    fn text(form: Form) -> String {
-        match form {
-            Form::Plain => "plain".to_owned(),
-            Form::Execute(execute) => execute,
-            Form::PrepareAndExecute(prepare, execute) => format!("{prepare}; {execute}"),
+    fn statement(text: &str) -> Statement {
+        Statement {
+            name: "news",
+            text: text.to_owned(),
         }
     }
 
     #[test]
-    fn what_is_said_again_is_kept_under_a_name() {
+    fn values_are_written_as_the_server_reads_them() {
         let prepared = Prepared::new(Naming::new(&[0, 0xff]));
-        let statement = |name, text: &str| Statement {
-            name,
-            text: text.to_owned(),
-        };
-        let (one, other) = (
-            statement("one", "SELECT $1"),
-            statement("other", "SELECT 1"),
-        );
-        let step = Step::new(&one)
+        let statement = statement("SELECT $1, $2, $3, $4, $5");
+        let step = Step::new(&statement)
             .bytes(&[0, 0xab])
             .number(7)
             .text("a'b\\c")
             .many_bytes([&[1][..], &[]])
             .many_numbers([]);
+        assert_eq!(prepared.execute(&step), None, "not kept yet");
+        prepared.done();
         let values =
             r"E'\\x00ab', 7, E'a''b\\c', ARRAY[E'\\x01',E'\\x']::bytea[], ARRAY[]::bigint[]";
-        let execute = format!("EXECUTE epochkey00ff_one ({values})");
-        let types = "bytea, bigint, text, bytea[], bigint[]";
-        let prepare = format!("PREPARE epochkey00ff_one ({types}) AS {}", step.sql);
-        assert_eq!(text(prepared.form(&step)), "plain");
-        assert_eq!(text(prepared.form(&step)), format!("{prepare}; {execute}"));
-        assert_eq!(text(prepared.form(&step)), execute);
-        let without = Step::new(&other);
-        prepared.form(&without);
-        let said = "PREPARE epochkey00ff_other AS SELECT 1; EXECUTE epochkey00ff_other";
-        assert_eq!(text(prepared.form(&without)), said);
-        prepared.forget(&without);
-        assert_eq!(text(prepared.form(&without)), said);
+        let execute = format!("EXECUTE epochkey00ff_news ({values})");
+        assert_eq!(prepared.execute(&step), Some(execute));
     }
 
     #[test]
     fn what_is_long_or_rare_is_said_as_it_is() {
         let prepared = Prepared::new(Naming::new(&[]));
-        let statement = Statement {
-            name: "one",
-            text: "SELECT $1".to_owned(),
-        };
+        prepared.done();
+        let statement = statement("SELECT $1");
         let long = Step::new(&statement).bytes(&[0; LONGEST]);
-        let rare = Step::once("SELECT 1");
-        for _ in 0..3 {
-            assert_eq!(text(prepared.form(&long)), "plain");
-            assert_eq!(text(prepared.form(&rare)), "plain");
-        }
+        assert_eq!(prepared.execute(&long), None);
+        assert_eq!(prepared.execute(&Step::once("SELECT 1")), None);
+        let short = Step::new(&statement).bytes(&[0]);
+        assert!(prepared.execute(&short).is_some());
     }
 }

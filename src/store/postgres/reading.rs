@@ -6,7 +6,6 @@ use super::{
     failure::Failure,
     row::{self, Fields, State, first},
     server::{Connected, Server},
-    sql::Statement,
     step::Step,
 };
 use crate::store::{
@@ -22,14 +21,14 @@ const EVENTS_AT_ONCE: usize = 2000;
 /// Asks things in one transaction of one flight, and gives the answers to each. They see what is
 /// there when each is answered.
 async fn transaction(
-    begin: &Statement,
+    begin: &str,
     server: &Server,
     connected: &Connected,
     asked: Vec<Step<'_>>,
 ) -> Result<Vec<Vec<Row>>> {
-    let mut steps = vec![Step::script(&begin.text)];
+    let mut steps = vec![Step::script(begin)];
     steps.extend(asked);
-    steps.push(Step::script(&server.sql.commit.text));
+    steps.push(Step::script(&server.scripts.commit));
     let mut answers = connected.connection.flight(&steps).await?;
     answers.pop();
     answers.remove(0);
@@ -38,7 +37,7 @@ async fn transaction(
 
 /// One question of this kind.
 async fn ask(server: &Server, connected: &Connected, step: Step<'_>) -> Result<Vec<Row>> {
-    let begin = &server.sql.begin_reading;
+    let begin = &server.scripts.begin_reading;
     let mut answers = transaction(begin, server, connected, vec![step]).await?;
     answers.pop().ok_or(Failure::Unreadable)
 }
@@ -63,7 +62,7 @@ pub(super) async fn news(
         .flag(keeps_receipt)
         .number(EVENTS_AT_ONCE as u64);
     // One that may write, and so runs on a primary only, whether it does or not.
-    let answers = transaction(&server.sql.begin, server, connected, vec![step]).await?;
+    let answers = transaction(&server.scripts.begin, server, connected, vec![step]).await?;
     let rows = answers.first().ok_or(Failure::Unreadable)?;
     let state = State::read(&mut Fields::of(first(rows)?))?;
     let time = state.time;
@@ -149,7 +148,7 @@ pub(super) async fn sessions(
             Rows::OfUser(user) => step.bytes(&[]).bytes(user),
         }
     });
-    let begin = &server.sql.begin_reading;
+    let begin = &server.scripts.begin_reading;
     let answers = transaction(begin, server, connected, asked.collect()).await?;
     let answers = queries.iter().zip(answers);
     Ok(answers

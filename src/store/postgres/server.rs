@@ -6,8 +6,12 @@ use std::{
 };
 
 use super::{
-    connection::Connection, endpoint::Endpoint, options::PostgresOptions, prepared::Naming,
-    settings, sql::Statements,
+    connection::Connection,
+    endpoint::Endpoint,
+    options::PostgresOptions,
+    prepared::Naming,
+    settings,
+    sql::{Scripts, Statements},
 };
 use crate::error::PostgresConnectCause as Cause;
 
@@ -19,6 +23,7 @@ const LONGEST_IDLE: Duration = Duration::from_secs(5);
 pub(super) struct Server {
     endpoint: Endpoint,
     options: PostgresOptions,
+    pub(super) scripts: Scripts,
     pub(super) sql: Statements,
     naming: Naming,
     /// How many connections of this store are not used any more: the others may be no better.
@@ -38,7 +43,8 @@ impl Server {
     pub(super) fn new(endpoint: Endpoint, options: PostgresOptions, name: &[u8]) -> Self {
         Self {
             naming: Naming::new(name),
-            sql: Statements::new(&options.schema, options.response_timeout),
+            scripts: Scripts::new(options.response_timeout),
+            sql: Statements::new(&options.schema),
             endpoint,
             options,
             given_up: AtomicU64::new(0),
@@ -79,6 +85,7 @@ impl Server {
         let connection =
             Connection::open(&self.endpoint, host, &self.options, self.naming.clone()).await?;
         settings::prepare(&connection, &self.options).await?;
+        connection.prepare(&self.sql).await?;
         Ok(Connected {
             connection,
             given_up,

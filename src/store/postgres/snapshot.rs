@@ -34,7 +34,7 @@ pub(super) async fn read(
 ) -> Result<Answer<Option<Snapshot>>> {
     let sql = &server.sql;
     let opening = [
-        Step::script(&sql.begin_snapshot.text),
+        Step::script(&server.scripts.begin_snapshot),
         Step::new(&sql.whole_head),
         Step::new(&sql.ring_keys),
     ];

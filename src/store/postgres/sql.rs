@@ -2,11 +2,18 @@
 
 use std::time::Duration;
 
-/// A statement that is said again and again.
+/// One statement.
 pub(super) struct Statement {
     pub(super) name: &'static str,
     /// Begins with its name, for those who look at what the server does.
     pub(super) text: String,
+}
+
+impl Statement {
+    fn new(name: &'static str, text: &str) -> Self {
+        let text = format!("/* epochkey {name} */ {text}");
+        Self { name, text }
+    }
 }
 
 /// The tables, in the schema that the options name by default. So are all statements here.
@@ -33,22 +40,24 @@ pub(super) fn create_schema(schema: &str) -> String {
 
 macro_rules! statements {
     ($($(#[$docs:meta])* $name:ident: $($text:expr),+;)+) => {
-        /// All that is said again and again.
+        /// All that is said again and again, each by itself.
         pub(super) struct Statements {
             $($(#[$docs])* pub(super) $name: Statement,)+
         }
 
         impl Statements {
-            /// For tables in this schema, and a server that has so long for an answer.
-            pub(super) fn new(schema: &str, timeout: Duration) -> Self {
+            /// For tables in this schema.
+            pub(super) fn new(schema: &str) -> Self {
                 Self {
                     $($name: {
-                        let text = [$($text),+].concat().replace("{limits}", &limits(timeout));
-                        let name = stringify!($name);
-                        let text = format!("/* epochkey {name} */ {}", in_schema(&text, schema));
-                        Statement { name, text }
+                        let text = [$($text),+].concat();
+                        Statement::new(stringify!($name), &in_schema(&text, schema))
                     },)+
                 }
+            }
+
+            pub(super) fn all(&self) -> Vec<&Statement> {
+                vec![$(&self.$name),+]
             }
         }
     };
@@ -56,18 +65,39 @@ macro_rules! statements {
 
 const STATE: &str = include_str!("sql/state.sql");
 
-statements! {
-    /// Begins a transaction that changes something.
-    begin: "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; {limits} \
-        SELECT set_config('synchronous_commit', 'on', true) \
-        WHERE current_setting('synchronous_commit') <> 'remote_apply'";
+/// How transactions begin and end: several statements each, without parameters and answers.
+pub(super) struct Scripts {
+    /// Begins one that changes something.
+    pub(super) begin: String,
     /// Begins one that reads.
-    begin_reading: "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY; {limits}";
+    pub(super) begin_reading: String,
     /// Begins one that sees one state to its end, however long it takes.
-    begin_snapshot: "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {limits} \
-        SET LOCAL statement_timeout = 0";
-    commit: "COMMIT";
-    rollback: "ROLLBACK";
+    pub(super) begin_snapshot: String,
+    pub(super) commit: String,
+    pub(super) rollback: String,
+}
+
+impl Scripts {
+    /// For a server that has so long for an answer.
+    pub(super) fn new(timeout: Duration) -> Self {
+        let begin = |how: &str, limits: &str, more: &str| {
+            format!("/* epochkey */ BEGIN ISOLATION LEVEL {how}; {limits} {more}")
+        };
+        let limits = limits(timeout);
+        let durable = "SELECT set_config('synchronous_commit', 'on', true) \
+            WHERE current_setting('synchronous_commit') <> 'remote_apply'";
+        let endless = "SET LOCAL statement_timeout = 0";
+        Self {
+            begin: begin("READ COMMITTED READ WRITE", &limits, durable),
+            begin_reading: begin("READ COMMITTED READ ONLY", &limits, ""),
+            begin_snapshot: begin("REPEATABLE READ READ ONLY", &limits, endless),
+            commit: "COMMIT".to_owned(),
+            rollback: "ROLLBACK".to_owned(),
+        }
+    }
+}
+
+statements! {
     notify: "SELECT pg_notify($1, $2)";
     listen_check: "SELECT 1";
 
@@ -81,7 +111,7 @@ statements! {
 
     /// Whoever changes something waits for his turn first, and has it to the end: here, for those
     /// who wait for a row come in any order, and there may be no head yet.
-    take_turn: "SELECT pg_advisory_xact_lock(hashtextextended('epochkey ' || $1, 0))";
+    take_turn: "SELECT pg_advisory_xact_lock(hashtextextended('epochkey ' || $1::text, 0))";
     /// Nobody else changes it, whatever he does.
     lock_head: "SELECT history, position, event, predecessors, session_line, ring_keys, epochs, \
         swept FROM epochkey.head FOR UPDATE";
@@ -116,7 +146,7 @@ statements! {
         predecessors = $4, secrets = $5, session_line = $6, ring_keys = 1, epochs = 0, swept = 0";
     /// Where all tables were emptied, this one was too.
     put_version: "INSERT INTO epochkey.schema_version (version) \
-        SELECT $1 WHERE NOT EXISTS (SELECT FROM epochkey.schema_version)";
+        SELECT $1::integer WHERE NOT EXISTS (SELECT FROM epochkey.schema_version)";
     move_head: "UPDATE epochkey.head SET position = $1, event = $2, ring_keys = $3, epochs = $4";
     /// What may be forgotten, a step of it.
     old_events: "SELECT position, time FROM epochkey.log WHERE history = $1 \
@@ -142,20 +172,20 @@ statements! {
     other_ring_keys: "DELETE FROM epochkey.ring_keys WHERE history <> $1";
     put_secrets: "UPDATE epochkey.head SET secrets = $1";
     append: "INSERT INTO epochkey.log (history, position, id, time, body) \
-        SELECT $1, * FROM unnest($2, $3, $4, $5)";
+        SELECT $1, * FROM unnest($2::bigint[], $3::bytea[], $4::bigint[], $5::bytea[])";
     put_epochs: "INSERT INTO epochkey.epochs (history, tag, position, secret) \
-        SELECT $1, * FROM unnest($2, $3, $4) ON CONFLICT (history, tag) \
+        SELECT $1, * FROM unnest($2::bytea[], $3::bigint[], $4::bytea[]) ON CONFLICT (history, tag) \
         DO UPDATE SET position = EXCLUDED.position, secret = EXCLUDED.secret";
     remove_ring_keys: "DELETE FROM epochkey.ring_keys WHERE history = $1 AND id = ANY($2)";
     add_ring_keys: "INSERT INTO epochkey.ring_keys (history, position, id, introduced_at, record) \
-        SELECT $1, * FROM unnest($2, $3, $4, $5)";
+        SELECT $1, * FROM unnest($2::bigint[], $3::bytea[], $4::bigint[], $5::bytea[])";
     rewrap_ring_keys: "UPDATE epochkey.ring_keys SET record = new.record \
-        FROM unnest($2, $3) AS new (id, record) \
+        FROM unnest($2::bytea[], $3::bytea[]) AS new (id, record) \
         WHERE ring_keys.history = $1 AND ring_keys.id = new.id";
     remove_sessions: "DELETE FROM epochkey.sessions WHERE line = $1 AND id = ANY($2)";
     put_sessions: "INSERT INTO epochkey.sessions \
         (line, id, user_tag, version, rotated_at, expires_at, body) \
-        SELECT $1, * FROM unnest($2, $3, $4, $5, $6, $7) ON CONFLICT (line, id) DO UPDATE SET \
+        SELECT $1, * FROM unnest($2::bytea[], $3::bytea[], $4::bytea[], $5::bigint[], $6::bigint[], $7::bytea[]) ON CONFLICT (line, id) DO UPDATE SET \
         user_tag = EXCLUDED.user_tag, version = EXCLUDED.version, \
         rotated_at = EXCLUDED.rotated_at, expires_at = EXCLUDED.expires_at, body = EXCLUDED.body";
 }

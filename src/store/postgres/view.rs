@@ -91,7 +91,7 @@ impl View {
     ) -> Result<Self> {
         let sql = &server.sql;
         let mut steps = vec![
-            Step::script(&sql.begin.text),
+            Step::script(&server.scripts.begin),
             Step::new(&sql.take_turn).text(server.schema()),
         ];
         let lock = steps.len();
@@ -197,7 +197,7 @@ pub(super) async fn leave(server: &Server, connected: &Connected, is_lost: bool)
     if is_lost {
         return Ok(());
     }
-    let rollback = Step::script(&server.sql.rollback.text);
+    let rollback = Step::script(&server.scripts.rollback);
     connected.connection.flight(&[rollback]).await.map(drop)
 }
 

@@ -56,7 +56,7 @@ pub(super) async fn finish(
         return leave(server, connected, false).await;
     }
     let written = steps.len();
-    steps.push(Step::script(&server.sql.commit.text));
+    steps.push(Step::script(&server.scripts.commit));
     if let Some(place) = up_to {
         // After the commit: within it, the lock that all who notify take would be held while the
         // server writes to its disk.
