@@ -6,7 +6,11 @@ use std::time::Duration;
 
 use epochkey::{RedisOptions, RedisStore};
 
+#[path = "../servers/certificates.rs"]
+mod certificates;
 mod contract;
+#[path = "../deceived/mod.rs"]
+mod deceived;
 mod entering;
 #[path = "../faults/mod.rs"]
 mod faults;

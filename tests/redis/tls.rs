@@ -8,66 +8,13 @@ use std::{
 use epochkey::{
     Authority, Grant, MasterSecret, RedisConnectError, RedisOptions, RedisStore, Scope,
 };
-use rcgen::{
-    BasicConstraints, Certificate, CertificateParams, DistinguishedName, DnType, IsCa, Issuer,
-    KeyPair, KeyUsagePurpose,
-};
 use tempfile::TempDir;
 
 use crate::{
+    certificates::{Ca, Identity},
     network::Hostile,
     server::{self, RedisServer},
 };
-
-/// A certificate authority.
-struct Ca {
-    certificate: Certificate,
-    issuer: Issuer<'static, KeyPair>,
-}
-
-/// A certificate and its private key, as PEM texts.
-struct Identity {
-    chain: String,
-    key: String,
-}
-
-impl Ca {
-    fn new(name: &str) -> Self {
-        let mut params = CertificateParams::new([]).unwrap();
-        params.distinguished_name = named(name);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-        let key = KeyPair::generate().unwrap();
-        let certificate = params.self_signed(&key).unwrap();
-        let issuer = Issuer::new(params, key);
-        Self {
-            certificate,
-            issuer,
-        }
-    }
-
-    fn pem(&self) -> String {
-        self.certificate.pem()
-    }
-
-    fn identity(&self, names: &[&str]) -> Identity {
-        let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
-        let mut params = CertificateParams::new(names).unwrap();
-        params.distinguished_name = named("somebody");
-        let key = KeyPair::generate().unwrap();
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        Identity {
-            chain: certificate.pem(),
-            key: key.serialize_pem(),
-        }
-    }
-}
-
-fn named(name: &str) -> DistinguishedName {
-    let mut named = DistinguishedName::new();
-    named.push(DnType::CommonName, name);
-    named
-}
 
 /// A server that speaks TLS on another port.
 struct TlsServer {

@@ -10,6 +10,7 @@ use std::{thread, time::Duration};
 use epochkey::{RedisOptions, RedisStore};
 
 use crate::{
+    deceived::persist,
     network::Hostile,
     server::{self, RedisServer, Server},
 };
@@ -27,23 +28,6 @@ fn start() -> Option<(RedisServer, Hostile)> {
 
 fn url(hostile: &Hostile) -> String {
     format!("redis://{}", hostile.address())
-}
-
-/// With [`PAUSE`] in between, more than ten seconds: a busy machine may be slower than the
-/// impatient wait for, and who was refused a connection pauses too.
-const TRIES: usize = 1000;
-const PAUSE: Duration = Duration::from_millis(10);
-
-/// Tries until it works.
-#[track_caller]
-fn persist<T, E: std::fmt::Debug>(mut attempt: impl FnMut() -> Result<T, E>) -> T {
-    for _ in 1..TRIES {
-        if let Ok(done) = attempt() {
-            return done;
-        }
-        thread::sleep(PAUSE);
-    }
-    attempt().unwrap()
 }
 
 fn connect(hostile: &Hostile) -> RedisStore {

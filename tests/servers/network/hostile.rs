@@ -8,22 +8,25 @@ use std::{
 };
 
 use super::{
-    lies::{Lie, altered},
+    lies::{Lie, garbled},
+    protocol::Protocol,
     relay::{Connection, Relay, Script, Shared, Way},
-    resp,
 };
 use crate::random::Random;
 
-/// Between clients and a Redis server. Tells the truth until told otherwise, so that a
+/// Between clients and a server. Tells the truth until told otherwise, so that a
 /// client's first questions can be answered well. All ends when it is dropped.
 pub(crate) struct Hostile(Relay<Plan>);
 
 #[derive(Default)]
 struct Plan {
+    protocol: Protocol,
     /// To everybody who connects, when there is no server.
     greeting: Vec<u8>,
     pending: Vec<Pending>,
     chance: Option<(u64, Random)>,
+    /// What is done by chance is done to single bytes.
+    garbles: bool,
     /// What questions that were marked will be answered, by connection and number.
     marked: Vec<(u64, u64, Lie)>,
     told: u64,
@@ -37,14 +40,25 @@ enum Pending {
     Marked {
         marker: Vec<u8>,
         always: bool,
+        /// How many requests behind the one with the marker.
+        behind: u64,
         lie: Lie,
     },
 }
 
 impl Hostile {
-    /// Between clients and the server at this address.
+    /// Between clients and the Redis server at this address.
     pub(crate) fn before(server: SocketAddr) -> io::Result<Self> {
         Relay::start(Some(server), Plan::default()).map(Self)
+    }
+
+    /// Between clients and the PostgreSQL server at this address.
+    pub(crate) fn before_postgres(server: SocketAddr) -> io::Result<Self> {
+        let plan = Plan {
+            protocol: Protocol::Postgres,
+            ..Plan::default()
+        };
+        Relay::start(Some(server), plan).map(Self)
     }
 
     /// Without a server: says this to everybody who connects, and nothing more.
@@ -60,6 +74,16 @@ impl Hostile {
         self.0.address()
     }
 
+    /// Lies for [`Lie::Bytes`] in the language of who is lied to, each with a name for messages.
+    pub(crate) fn lies(&self) -> Vec<(&'static str, Vec<u8>)> {
+        self.0.script(|plan| plan.protocol.lies())
+    }
+
+    /// A reply of a kind that is often given.
+    pub(crate) fn done(&self) -> Vec<u8> {
+        self.0.script(|plan| plan.protocol.done())
+    }
+
     /// How often it has lied so far.
     pub(crate) fn told(&self) -> u64 {
         self.0.script(|plan| plan.told)
@@ -73,19 +97,26 @@ impl Hostile {
 
     /// Replaces the reply to the next request in which `marker` occurs.
     pub(crate) fn replace(&self, marker: &str, lie: Lie) {
-        self.mark(marker, false, lie);
+        self.mark(marker, false, 0, lie);
+    }
+
+    /// Replaces the reply to what is asked right behind the next request in which `marker`
+    /// occurs.
+    pub(crate) fn replace_behind(&self, marker: &str, lie: Lie) {
+        self.mark(marker, false, 1, lie);
     }
 
     /// Replaces the reply to every request in which `marker` occurs.
     pub(crate) fn replace_all(&self, marker: &str, lie: Lie) {
-        self.mark(marker, true, lie);
+        self.mark(marker, true, 0, lie);
     }
 
-    fn mark(&self, marker: &str, always: bool, lie: Lie) {
+    fn mark(&self, marker: &str, always: bool, behind: u64, lie: Lie) {
         let marker = marker.as_bytes().to_vec();
         let pending = Pending::Marked {
             marker,
             always,
+            behind,
             lie,
         };
         self.0.script(|plan| plan.pending.push(pending));
@@ -98,7 +129,22 @@ impl Hostile {
         let seed = asked.and_then(|asked| asked.parse().ok()).unwrap_or(seed);
         println!("the same lies again: EPOCHKEY_HOSTILE={seed}");
         let chance = Some((percent, Random::new(seed)));
-        self.0.script(|plan| plan.chance = chance);
+        self.0.script(|plan| {
+            plan.chance = chance;
+            plan.garbles = false;
+        });
+    }
+
+    /// As [`lie_by_chance`](Self::lie_by_chance), and each is the reply with some bytes that are
+    /// other ones, are missing, or come twice.
+    pub(crate) fn garble_by_chance(&self, percent: u64, seed: u64) {
+        self.lie_by_chance(percent, seed);
+        self.0.script(|plan| plan.garbles = true);
+    }
+
+    /// How many have connected so far.
+    pub(crate) fn connections(&self) -> u64 {
+        self.0.taken()
     }
 
     /// Tells the truth from now on.
@@ -118,19 +164,20 @@ impl Plan {
             Pending::Marked {
                 marker,
                 always,
+                behind,
                 lie,
             } if found.is_none() => {
                 let size = marker.len();
                 let occurs = request
                     .windows(size)
                     .any(|window| window == marker.as_slice());
-                found = occurs.then(|| lie.clone());
+                found = occurs.then(|| (number + *behind, lie.clone()));
                 !occurs || *always
             }
             _ => true,
         });
         self.marked
-            .extend(found.map(|lie| (connection, number, lie)));
+            .extend(found.map(|(at, lie)| (connection, at, lie)));
     }
 
     fn answered(&mut self, connection: u64, number: u64) -> Option<Lie> {
@@ -157,7 +204,11 @@ impl Plan {
         if let Some((percent, random)) = &mut self.chance
             && random.chance(*percent)
         {
-            lie = lie.or_else(|| Some(Lie::any(random)));
+            let other = match self.garbles {
+                true => Lie::Garbled(random.next()),
+                false => Lie::any(self.protocol, random),
+            };
+            lie = lie.or(Some(other));
         }
         self.told += u64::from(lie.is_some());
         lie
@@ -184,7 +235,8 @@ impl Script for Plan {
 
 fn carry_requests(shared: &Shared<Plan>, connection: &Connection) -> io::Result<()> {
     let (client, mut server) = connection.ends(Way::ToServer)?;
-    let mut messages = Messages::from(client);
+    let protocol = shared.lock().script.protocol;
+    let mut messages = Messages::from(client, |bytes| protocol.request(bytes));
     let mut number = 0;
     while let Some(request) = messages.next()? {
         let mut state = shared.lock();
@@ -198,10 +250,11 @@ fn carry_requests(shared: &Shared<Plan>, connection: &Connection) -> io::Result<
 
 fn carry_replies(shared: &Shared<Plan>, connection: &Connection) -> io::Result<()> {
     let (server, mut client) = connection.ends(Way::ToClient)?;
-    let mut messages = Messages::from(server);
-    let (mut number, mut before) = (0, b"+OK\r\n".to_vec());
+    let protocol = shared.lock().script.protocol;
+    let mut messages = Messages::from(server, |bytes| protocol.reply(bytes));
+    let (mut number, mut before) = (0, protocol.done());
     while let Some(reply) = messages.next()? {
-        if reply.starts_with(b">") {
+        if protocol.is_unasked(&reply) {
             client.write_all(&reply)?;
             continue;
         }
@@ -211,13 +264,13 @@ fn carry_replies(shared: &Shared<Plan>, connection: &Connection) -> io::Result<(
             None => client.write_all(&reply)?,
             Some(Lie::Bytes(bytes)) => client.write_all(&bytes)?,
             Some(Lie::Last(bytes)) => return hang_up(client, &bytes),
-            Some(Lie::Endless(bytes)) => loop {
-                client.write_all(&bytes)?;
-            },
+            Some(Lie::Endless(bytes)) => endless(client, b"", &bytes)?,
+            Some(Lie::EndlessAfter(first, bytes)) => endless(client, &first, &bytes)?,
             Some(Lie::Truncated(length)) => {
                 return hang_up(client, &reply[..length % reply.len()]);
             }
-            Some(Lie::Altered(seed)) => client.write_all(&altered(&reply, seed))?,
+            Some(Lie::Altered(seed)) => client.write_all(&protocol.altered(&reply, seed))?,
+            Some(Lie::Garbled(seed)) => client.write_all(&garbled(&reply, seed))?,
             Some(Lie::Late) => {
                 client.write_all(&before)?;
                 client.write_all(&reply)?;
@@ -230,7 +283,8 @@ fn carry_replies(shared: &Shared<Plan>, connection: &Connection) -> io::Result<(
         }
         before = reply;
     }
-    Ok(())
+    // What a server says before it hangs up.
+    client.write_all(&messages.left())
 }
 
 /// Says this, and that the connection is to be closed.
@@ -239,23 +293,36 @@ fn hang_up(mut client: &TcpStream, bytes: &[u8]) -> io::Result<()> {
     Err(io::ErrorKind::ConnectionAborted.into())
 }
 
-/// Reads whole messages.
-struct Messages<R> {
+fn endless(mut client: &TcpStream, first: &[u8], bytes: &[u8]) -> io::Result<()> {
+    client.write_all(first)?;
+    loop {
+        client.write_all(bytes)?;
+    }
+}
+
+/// Reads whole messages, as long as `length` says.
+struct Messages<R, L> {
     from: R,
+    length: L,
     read: VecDeque<u8>,
 }
 
-impl<R: Read> Messages<R> {
-    fn from(from: R) -> Self {
+impl<R: Read, L: Fn(&[u8]) -> Option<usize>> Messages<R, L> {
+    fn from(from: R, length: L) -> Self {
         let read = VecDeque::new();
-        Self { from, read }
+        Self { from, length, read }
+    }
+
+    /// What has come and is no whole message.
+    fn left(&mut self) -> Vec<u8> {
+        self.read.drain(..).collect()
     }
 
     /// `None` at the end; what is left then is no whole message.
     fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
         let mut chunk = [0; 16 * 1024];
         loop {
-            if let Some(length) = resp::length(self.read.make_contiguous()) {
+            if let Some(length) = (self.length)(self.read.make_contiguous()) {
                 return Ok(Some(self.read.drain(..length).collect()));
             }
             let read = self.from.read(&mut chunk)?;

@@ -1,6 +1,9 @@
 //! Answers that are not what was asked for.
 
-use super::resp::{self, Item};
+use super::{
+    protocol::Protocol,
+    resp::{self, Item},
+};
 use crate::random::Random;
 
 /// What a client is told instead of a reply.
@@ -12,10 +15,14 @@ pub(crate) enum Lie {
     Last(Vec<u8>),
     /// These bytes, again and again.
     Endless(Vec<u8>),
+    /// The first bytes, and then the others again and again.
+    EndlessAfter(Vec<u8>, Vec<u8>),
     /// So many bytes of the reply, but never all, then the end of the connection.
     Truncated(usize),
     /// The reply in its shape with other numbers and texts, by this seed.
     Altered(u64),
+    /// The reply with some bytes that are other ones, are missing, or come twice, by this seed.
+    Garbled(u64),
     /// The reply before it once more, and then this one: all that follow are off by one.
     Late,
     /// The reply, each byte on its own.
@@ -132,17 +139,39 @@ pub(crate) fn deep(levels: usize) -> Vec<u8> {
 }
 
 impl Lie {
-    pub(super) fn any(random: &mut Random) -> Self {
+    pub(super) fn any(protocol: Protocol, random: &mut Random) -> Self {
+        let bytes = |random: &mut Random| random.pick(&protocol.lies()).1.clone();
         match random.below(8) {
-            0 => Self::Last(random.pick(LIES).1.to_vec()),
+            0 => Self::Last(bytes(random)),
             1 => Self::Truncated(random.below(1 << 16)),
             2 | 3 => Self::Altered(random.next()),
             4 => Self::Late,
             5 => Self::Bytewise,
-            6 => Self::Bytes(deep(random.below(200))),
-            _ => Self::Bytes(random.pick(LIES).1.to_vec()),
+            6 if matches!(protocol, Protocol::Redis) => Self::Bytes(deep(random.below(200))),
+            _ => Self::Bytes(bytes(random)),
         }
     }
+}
+
+/// The bytes with some that are other ones, are missing, or come twice.
+pub(super) fn garbled(bytes: &[u8], seed: u64) -> Vec<u8> {
+    let mut random = Random::new(seed);
+    let mut garbled = bytes.to_vec();
+    for _ in 0..=random.below(3) {
+        let (one, other) = (
+            random.below(garbled.len() + 1),
+            random.below(garbled.len() + 1),
+        );
+        let few = one.min(other)..one.max(other).min(one.min(other) + 16);
+        match random.below(3) {
+            0 => drop(garbled.drain(few)),
+            1 => garbled.extend_from_within(few),
+            _ => garbled[few]
+                .iter_mut()
+                .for_each(|byte| *byte ^= 1 << random.below(8)),
+        }
+    }
+    garbled
 }
 
 /// The message in its shape, with at least one other value if it has any.

@@ -15,9 +15,11 @@
 mod faults;
 mod hostile;
 mod lies;
+mod protocol;
 mod proxy;
 mod relay;
 mod resp;
+pub(crate) mod wire;
 
 pub(crate) use self::{
     faults::Faults,
