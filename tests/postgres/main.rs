@@ -6,10 +6,15 @@ use std::time::Duration;
 
 use epochkey::{PostgresOptions, PostgresStore};
 
+#[path = "../servers/certificates.rs"]
+mod certificates;
 mod contract;
+#[path = "../deceived/mod.rs"]
+mod deceived;
 #[path = "../faults/mod.rs"]
 mod faults;
 mod flights;
+mod hostile;
 #[path = "../servers/network/mod.rs"]
 mod network;
 #[path = "../simulation/random.rs"]
@@ -18,6 +23,7 @@ mod random;
 mod server;
 mod snapshots;
 mod tables;
+mod tls;
 
 use crate::{
     faults::{Change, Kind, fleet::until_some},

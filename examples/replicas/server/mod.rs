@@ -119,17 +119,27 @@ pub(crate) fn postgres() -> Option<PostgresServer> {
 /// As [`redis`], of any kind and with settings of its own.
 #[allow(clippy::panic)] // A test that is passed over in silence proves nothing.
 pub(crate) fn start<S: Server>(settings: &[(&str, &str)]) -> Option<S> {
-    if !S::is_installed() {
-        let required = env::var_os("EPOCHKEY_REQUIRE_SERVERS").is_some_and(|value| value == "1");
-        assert!(!required, "{} not found", S::PROGRAM);
-        // Not by `println!`, which is shown only of tests that fail.
-        let _ = writeln!(io::stderr(), "SKIPPED: {} not found", S::PROGRAM);
-        return None;
-    }
+    installed::<S>()?;
     match S::with(settings) {
         Ok(server) => Some(server),
         Err(error) => panic!("{} does not start: {error}", S::PROGRAM),
     }
+}
+
+/// Says so if it is not installed.
+///
+/// # Panics
+///
+/// With `EPOCHKEY_REQUIRE_SERVERS=1` when it is not.
+pub(crate) fn installed<S: Server>() -> Option<()> {
+    if S::is_installed() {
+        return Some(());
+    }
+    let required = env::var_os("EPOCHKEY_REQUIRE_SERVERS").is_some_and(|value| value == "1");
+    assert!(!required, "{} not found", S::PROGRAM);
+    // Not by `println!`, which is shown only of tests that fail.
+    let _ = writeln!(io::stderr(), "SKIPPED: {} not found", S::PROGRAM);
+    None
 }
 
 fn on_path(program: &str) -> bool {

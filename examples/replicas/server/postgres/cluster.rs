@@ -3,6 +3,7 @@
 use std::{
     fs, io, iter,
     net::SocketAddr,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -183,6 +184,14 @@ impl Cluster {
             }
         }
         Ok(())
+    }
+
+    /// Puts a file beside the data, which only the server may read.
+    pub(super) fn write(&self, name: &str, text: &str) -> io::Result<()> {
+        let path = self.seen(&self.data).join(name);
+        fs::write(&path, text)?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
+        self.own(&path)
     }
 
     pub(super) fn spawn(&self, address: SocketAddr) -> io::Result<Process> {

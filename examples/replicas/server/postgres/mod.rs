@@ -57,6 +57,15 @@ pub(crate) struct PostgresServer {
 }
 
 impl PostgresServer {
+    /// As [`with`](Server::with), with files of its own in its directory, which only it may read:
+    /// certificates, or who may enter how. They are gone when it is made empty.
+    pub(crate) fn with_files(
+        settings: &[(&str, &str)],
+        files: &[(&str, &str)],
+    ) -> io::Result<Self> {
+        Self::begin(Cluster::new()?, settings, files)
+    }
+
     /// A new connection; the server has to run. A frozen one keeps the caller waiting.
     ///
     /// # Errors
@@ -104,12 +113,19 @@ impl PostgresServer {
         Account::needed(path)?.map_or(Ok(()), |account| account.own(path))
     }
 
-    fn begin(cluster: Cluster, settings: &[(&str, &str)]) -> io::Result<Self> {
+    fn begin(
+        cluster: Cluster,
+        settings: &[(&str, &str)],
+        files: &[(&str, &str)],
+    ) -> io::Result<Self> {
         let settings: Vec<(String, String)> = settings
             .iter()
             .map(|&(name, value)| (name.to_owned(), value.to_owned()))
             .collect();
         cluster.make(&settings)?;
+        for (name, text) in files {
+            cluster.write(name, text)?;
+        }
         let server = Self::start(cluster, settings, None)?;
         server.use_small_disk()?;
         Ok(server)
@@ -169,7 +185,7 @@ impl Server for PostgresServer {
     }
 
     fn with(settings: &[(&str, &str)]) -> io::Result<Self> {
-        Self::begin(Cluster::new()?, settings)
+        Self::with_files(settings, &[])
     }
 
     fn address(&self) -> SocketAddr {

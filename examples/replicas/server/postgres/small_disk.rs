@@ -61,7 +61,7 @@ impl PostgresServer {
             Err(error) if error.kind() == ErrorKind::Unsupported => {
                 Self::with_limited_files(what, settings)
             }
-            cluster => Self::begin(cluster?, settings),
+            cluster => Self::begin(cluster?, settings, &[]),
         }
     }
 
@@ -74,7 +74,7 @@ impl PostgresServer {
         what: SmallDisk,
         settings: &[(&str, &str)],
     ) -> io::Result<Self> {
-        Self::begin(Cluster::with_limit(what)?, settings)
+        Self::begin(Cluster::with_limit(what)?, settings, &[])
     }
 
     /// From now on there is no room.

@@ -1,0 +1,118 @@
+//! Answers without an end: neither time nor memory goes with them.
+
+use std::fs;
+
+use epochkey::{Authority, Grant, MasterSecret, Scope};
+
+use super::*;
+use crate::network::{Lie, wire};
+
+/// Four times what an answer may cost, and as much again for everything else in this process.
+const MOST_MEMORY: usize = 2 * 4 * 32 * 1024 * 1024;
+
+/// The largest that this process has been, and how large it is, in bytes.
+fn memory() -> Option<(usize, usize)> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let number = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+        let kilobytes: usize = line.split_whitespace().next()?.parse().ok()?;
+        Some(kilobytes * 1024)
+    };
+    Some((number("VmHWM:")?, number("VmRSS:")?))
+}
+
+#[test]
+fn an_endless_answer_is_an_error_in_bounded_memory() {
+    let Some((_server, hostile)) = start() else {
+        return;
+    };
+    let patient = PostgresOptions::new().response_timeout(Duration::from_secs(5));
+    let store = PostgresStore::connect(&url(&hostile), patient).unwrap();
+    let authority = Authority::builder("https://issuer.test", "api")
+        .master_secret(MasterSecret::generate().unwrap())
+        .open(store)
+        .unwrap();
+    let before = memory();
+    for (name, first, then) in wire::endless() {
+        let user = format!("u-{name}");
+        let token = persist(|| authority.issue(Grant::user(&user)));
+        hostile.replace(
+            "INSERT INTO \"epochkey\".epochs",
+            Lie::EndlessAfter(first, then),
+        );
+        // It may be asked for again.
+        let bumped = authority.bump(Scope::user(&user)).wait();
+        hostile.reform();
+        if bumped.is_ok() {
+            authority.verify(&token).unwrap_err();
+        }
+        persist(|| authority.bump(Scope::user(&user)).wait());
+        authority.verify(&token).unwrap_err();
+        if let (Some((_, resident)), Some((largest, _))) = (before, memory()) {
+            let grown = largest.saturating_sub(resident);
+            assert!(grown < MOST_MEMORY, "{name}: {} MiB", grown >> 20);
+        }
+    }
+    assert_eq!(hostile.told(), wire::endless().len() as u64);
+}
+
+/// Before anybody is let in.
+#[test]
+fn who_talks_without_an_end_is_not_connected_to() {
+    let before = memory();
+    for (name, first, then) in wire::endless() {
+        let (url, talking) = talking("sslmode=disable", move |client| {
+            hear_first(client);
+            let let_in = wire::message(b'R', &[0; 4]);
+            let _ = client.write_all(&let_in);
+            let _ = client.write_all(&first);
+            while client.write_all(&then).is_ok() {}
+        });
+        let connected = PostgresStore::connect(&url, PostgresOptions::new());
+        assert_eq!(connected.err().unwrap().label(), "unreachable", "{name}");
+        talking.join().unwrap();
+    }
+    if let (Some((_, resident)), Some((largest, _))) = (before, memory()) {
+        let grown = largest.saturating_sub(resident);
+        assert!(grown < MOST_MEMORY, "{} MiB", grown >> 20);
+    }
+}
+
+/// What is said before somebody is let in is kept until then.
+#[test]
+fn who_says_much_before_letting_in_is_not_asked_anything() {
+    for (notices, is_asked) in [(10, true), (5000, false)] {
+        let (url, talking) = talking("sslmode=disable", move |client| {
+            hear_first(client);
+            let notice = wire::message(b'N', b"SNOTICE\0VNOTICE\0C00000\0Mno\0\0");
+            let notices = notice.repeat(notices);
+            let let_in = wire::message(b'R', &[0; 4]);
+            let _ = client.write_all(&[let_in, notices, wire::ready()].concat());
+            hear(client).is_some()
+        });
+        let connected = PostgresStore::connect(&url, impatient());
+        assert_eq!(connected.err().unwrap().label(), "unreachable");
+        assert_eq!(talking.join().unwrap(), is_asked, "{notices}");
+    }
+}
+
+/// What comes byte by byte keeps no read waiting for long.
+#[test]
+fn a_trickle_is_given_up_in_the_end() {
+    for first in [
+        &b""[..],
+        b"R\0\0\0\x08\0\0\0\0",
+        b"E\0\x10\0\0",
+        b"N\x7f\xff\xff\xff",
+    ] {
+        let (url, talking) = talking("sslmode=disable", move |client| {
+            let _ = client.write_all(first);
+            while client.write_all(b"S").is_ok() {
+                thread::sleep(Duration::from_millis(2));
+            }
+        });
+        let connected = PostgresStore::connect(&url, impatient());
+        assert_eq!(connected.err().unwrap().label(), "unreachable");
+        talking.join().unwrap();
+    }
+}
