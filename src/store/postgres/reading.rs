@@ -62,7 +62,12 @@ pub(super) async fn news(
         .flag(keeps_receipt)
         .number(EVENTS_AT_ONCE as u64);
     // One that may write, and so runs on a primary only, whether it does or not.
+    let _ = connected.connection.take_warning();
     let answers = transaction(&server.scripts.begin, server, connected, vec![step]).await?;
+    // A receipt that may be lost was given by a primary that may not be one any more.
+    if let Some(warning) = connected.connection.take_warning() {
+        return Err(Failure::Warned(warning));
+    }
     let rows = answers.first().ok_or(Failure::Unreadable)?;
     let state = State::read(&mut Fields::of(first(rows)?))?;
     let time = state.time;
