@@ -33,7 +33,7 @@ use super::{
     failure::Failure,
     options::PostgresOptions,
     prepared::{Naming, Prepared},
-    sql::Statements,
+    server::Server,
     step::Step,
 };
 use crate::error::PostgresConnectCause as Cause;
@@ -137,9 +137,12 @@ impl Connection {
     }
 
     /// Has the server keep what is said again and again. The tables must be there.
-    pub(super) async fn prepare(&self, statements: &Statements) -> Result<(), Failure> {
-        if let Some(script) = self.prepared.script(statements) {
-            self.flight(&[Step::script(&script)]).await?;
+    pub(super) async fn prepare(&self, server: &Server) -> Result<(), Failure> {
+        if let Some(script) = self.prepared.script(&server.sql) {
+            // Names in them are looked up when they are read, too.
+            let begin = Step::script(&server.scripts.begin_reading);
+            let commit = Step::script(&server.scripts.commit);
+            self.flight(&[begin, Step::script(&script), commit]).await?;
             self.prepared.done();
         }
         Ok(())

@@ -85,7 +85,7 @@ impl Server {
         let connection =
             Connection::open(&self.endpoint, host, &self.options, self.naming.clone()).await?;
         settings::prepare(&connection, &self.options).await?;
-        connection.prepare(&self.sql).await?;
+        connection.prepare(self).await?;
         Ok(Connected {
             connection,
             given_up,

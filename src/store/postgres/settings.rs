@@ -1,5 +1,7 @@
 //! What a server must be like, looked at whenever it is connected to; and its tables.
 
+use tokio_postgres::Row;
+
 use super::{
     connection::Connection,
     failure::Failure,
@@ -20,15 +22,30 @@ struct Found {
     has_tables: bool,
 }
 
+/// What others made in schemas that are searched by default would be found, and run as our role.
+const BEGIN_LOOKING: &str =
+    "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY; SET LOCAL search_path = pg_catalog";
+const BEGIN_CREATING: &str =
+    "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL search_path = pg_catalog";
+
 /// Whether the server keeps what it acknowledges, as far as the options ask for that.
 pub(super) async fn check(connection: &Connection, options: &PostgresOptions) -> Result<(), Cause> {
     look(connection, options).await.map(drop)
 }
 
 async fn look(connection: &Connection, options: &PostgresOptions) -> Result<Found, Cause> {
-    let step = Step::once(SETTINGS).text(&options.schema);
-    let rows = connection.flight(&[step]).await?;
-    let mut fields = Fields::of(first(&rows[0])?);
+    let begin = Step::script(BEGIN_LOOKING);
+    let steps = [begin, look_for(options), Step::script("COMMIT")];
+    let answers = connection.flight(&steps).await?;
+    found(&answers[1], options)
+}
+
+fn look_for(options: &PostgresOptions) -> Step<'static> {
+    Step::once(SETTINGS).text(&options.schema)
+}
+
+fn found(rows: &[Row], options: &PostgresOptions) -> Result<Found, Cause> {
+    let mut fields = Fields::of(first(rows)?);
     let is_standby: bool = fields.get()?;
     let (version, number): (String, i32) = (fields.get()?, fields.get()?);
     let (settings, tables): (Option<String>, Option<String>) = (fields.get()?, fields.get()?);
@@ -80,11 +97,12 @@ pub(super) async fn check_version(
 /// One process makes them, and the others wait for it.
 async fn create(connection: &Connection, options: &PostgresOptions) -> Result<(), Cause> {
     let lock = Step::once("SELECT pg_advisory_xact_lock(hashtextextended('epochkey ' || $1, 0))");
-    let begin = Step::script("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE");
+    let begin = Step::script(BEGIN_CREATING);
     connection
         .flight(&[begin, lock.text(&options.schema)])
         .await?;
-    let found = look(connection, options).await?;
+    let answers = connection.flight(&[look_for(options)]).await?;
+    let found = found(&answers[0], options)?;
     let mut script = String::new();
     if !found.has_schema {
         script += &sql::create_schema(&options.schema);

@@ -98,7 +98,8 @@ impl Scripts {
 }
 
 statements! {
-    notify: "SELECT pg_notify($1, $2)";
+    /// Not in a transaction that says where to look.
+    notify: "SELECT pg_catalog.pg_notify($1, $2)";
     listen_check: "SELECT 1";
 
     news: STATE, include_str!("sql/news.sql");
