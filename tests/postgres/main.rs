@@ -8,21 +8,38 @@ use epochkey::{PostgresOptions, PostgresStore};
 
 #[path = "../servers/certificates.rs"]
 mod certificates;
+mod conflicts;
 mod contract;
 #[path = "../deceived/mod.rs"]
 mod deceived;
+mod disk;
+mod durability;
+mod entering;
 #[path = "../faults/mod.rs"]
 mod faults;
 mod flights;
+mod hand;
+mod held;
 mod hostile;
+mod hosts;
+mod many;
 #[path = "../servers/network/mod.rs"]
 mod network;
+mod pages;
 #[path = "../simulation/random.rs"]
 mod random;
+mod raw;
+mod restored;
+mod schema;
 #[path = "../../examples/replicas/server/mod.rs"]
 mod server;
 mod snapshots;
+mod surroundings;
+mod synchronous;
 mod tables;
+mod tasks;
+mod terminated;
+mod tidying;
 mod tls;
 
 use crate::{
