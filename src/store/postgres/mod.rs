@@ -30,8 +30,11 @@ use std::{
         atomic::{AtomicBool, Ordering},
         mpsc,
     },
-    time::Duration,
+    thread,
+    time::{Duration, Instant},
 };
+
+use parking_lot::Mutex;
 
 pub use self::options::PostgresOptions;
 use self::{
@@ -55,6 +58,9 @@ use crate::{
 
 /// The most events that are committed at once. Nobody else commits meanwhile.
 const EVENTS_IN_ONE_COMMIT: usize = 20_000;
+/// How long it takes at least from one look for news to the next: the server has other things to
+/// do, and where much is bumped one look finds all of it.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
 /// How many pages of a snapshot may wait for who takes them.
 const PAGES_UNDER_WAY: usize = 8;
 
@@ -126,6 +132,7 @@ pub struct PostgresStore {
     announced: Arc<Announced>,
     writer: Asker,
     reader: Asker,
+    last_look: Mutex<Option<Instant>>,
     is_tidying: Arc<AtomicBool>,
 }
 
@@ -158,6 +165,7 @@ impl PostgresStore {
             reader: Asker::start("epochkey-reads", link()?)?,
             writer: Asker::start("epochkey-commit", link()?)?,
             announced: Arc::default(),
+            last_look: Mutex::default(),
             is_tidying: Arc::default(),
             server: Arc::clone(&server),
         };
@@ -197,7 +205,16 @@ impl PostgresStore {
         on(&self.writer, ask)
     }
 
+    /// Waits until it is time for the next look for news.
+    fn wait_for_look(&self) {
+        let last = *self.last_look.lock();
+        let since = last.map_or(BETWEEN_LOOKS, |last| last.elapsed());
+        thread::sleep(BETWEEN_LOOKS.saturating_sub(since));
+        *self.last_look.lock() = Some(Instant::now());
+    }
+
     fn news(&self, heartbeat: Heartbeat, keeps_receipt: bool) -> Result<Answer<News>, StoreError> {
+        self.wait_for_look();
         let known_before = self.announced.position();
         let (answer, head) = self.read(async move |server: &Server, connected: &Connected| {
             reading::news(server, connected, &heartbeat, keeps_receipt).await

@@ -1,5 +1,7 @@
 //! What is asked and changes nothing, but for receipts.
 
+use std::time::{Duration, Instant};
+
 use tokio_postgres::Row;
 
 use super::{
@@ -15,6 +17,10 @@ use crate::store::{
 
 type Result<T> = std::result::Result<T, Failure>;
 
+/// How long the receipts that follow a durable one need not be so. Of a replica that is known, a
+/// crash may lose that it has applied more; and a primary that has lost its synchronous standby,
+/// and by it the right to be one, is believed for so long and no longer.
+const LIGHT_RECEIPTS: Duration = Duration::from_millis(250);
 /// The most events that are given at once.
 const EVENTS_AT_ONCE: usize = 2000;
 
@@ -63,10 +69,20 @@ pub(super) async fn news(
         .number(EVENTS_AT_ONCE as u64);
     // One that may write, and so runs on a primary only, whether it does or not.
     let _ = connected.connection.take_warning();
-    let answers = transaction(&server.scripts.begin, server, connected, vec![step]).await?;
+    let asked = Instant::now();
+    let durable = *connected.receipt.lock();
+    let is_light = durable.is_some_and(|durable| asked < durable + LIGHT_RECEIPTS);
+    let begin = match is_light || !keeps_receipt {
+        true => &server.scripts.begin_light,
+        false => &server.scripts.begin,
+    };
+    let answers = transaction(begin, server, connected, vec![step]).await?;
     // A receipt that may be lost was given by a primary that may not be one any more.
     if let Some(warning) = connected.connection.take_warning() {
         return Err(Failure::Warned(warning));
+    }
+    if keeps_receipt && !is_light {
+        *connected.receipt.lock() = Some(asked);
     }
     let rows = answers.first().ok_or(Failure::Unreadable)?;
     let state = State::read(&mut Fields::of(first(rows)?))?;

@@ -5,6 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use parking_lot::Mutex;
+
 use super::{
     connection::Connection,
     endpoint::Endpoint,
@@ -36,6 +38,8 @@ pub(super) struct Connected {
     /// How many connections had been given up before this one was made.
     given_up: u64,
     pub(super) used: Instant,
+    /// When it last gave a durable receipt.
+    pub(super) receipt: Mutex<Option<Instant>>,
 }
 
 impl Server {
@@ -90,6 +94,7 @@ impl Server {
             connection,
             given_up,
             used: Instant::now(),
+            receipt: Mutex::default(),
         })
     }
 

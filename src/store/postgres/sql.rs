@@ -69,6 +69,8 @@ const STATE: &str = include_str!("sql/state.sql");
 pub(super) struct Scripts {
     /// Begins one that changes something.
     pub(super) begin: String,
+    /// Begins one that may be lost, if the server crashes right after.
+    pub(super) begin_light: String,
     /// Begins one that reads.
     pub(super) begin_reading: String,
     /// Begins one that sees one state to its end, however long it takes.
@@ -86,9 +88,11 @@ impl Scripts {
         let limits = limits(timeout);
         let durable = "SELECT set_config('synchronous_commit', 'on', true) \
             WHERE current_setting('synchronous_commit') <> 'remote_apply'";
+        let light = "SET LOCAL synchronous_commit = off";
         let endless = "SET LOCAL statement_timeout = 0";
         Self {
             begin: begin("READ COMMITTED READ WRITE", &limits, durable),
+            begin_light: begin("READ COMMITTED READ WRITE", &limits, light),
             begin_reading: begin("READ COMMITTED READ ONLY", &limits, ""),
             begin_snapshot: begin("REPEATABLE READ READ ONLY", &limits, endless),
             commit: "COMMIT".to_owned(),
