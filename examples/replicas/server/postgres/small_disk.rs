@@ -47,7 +47,8 @@ impl Disk {
 }
 
 impl PostgresServer {
-    /// As [`with`](crate::server::Server::with), on a disk that can be made full.
+    /// As [`with`](crate::server::Server::with), on a disk that can be made full. It can have no
+    /// replicas.
     ///
     /// Where this process may not mount one, the length of files is limited instead. On a full
     /// disk no table, and no index, then becomes longer than the longest, and than 1 MiB, and
