@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use epochkey::{Authority, Epoch, Grant, Observer, Scope, Token};
+use epochkey::{Authority, BumpError, Epoch, Grant, Observer, Op, Scope, Token};
 use hdrhistogram::Histogram;
 
 use crate::{Place, Result, builder};
@@ -99,30 +99,40 @@ struct Bump {
     took: Duration,
 }
 
-/// At fixed times, so that a slow bump does not thin out the load.
+/// At fixed times, whether those before have returned or not: as handlers of a service do.
 fn bump(replica: &Authority, number: u32, begun: Instant) -> Vec<Bump> {
     let every = Duration::from_secs(1) * REPLICAS as u32 / BUMPS_A_SECOND;
     let offset = every * number / REPLICAS as u32;
-    let mut bumps = Vec::new();
-    for turn in 0.. {
-        let at = begun + offset + every * turn;
-        thread::sleep(at.saturating_duration_since(Instant::now()));
-        if begun.elapsed() > FOR {
-            break;
+    let (started, waits) = mpsc::channel();
+    thread::scope(|scope| {
+        // They return in the order in which they were called.
+        let waiting = scope.spawn(|| waits.into_iter().map(returned).collect());
+        for turn in 0.. {
+            let at = begun + offset + every * turn;
+            thread::sleep(at.saturating_duration_since(Instant::now()));
+            if begun.elapsed() > FOR {
+                break;
+            }
+            let user = format!("user-{number}-{turn}");
+            let token = replica.issue(Grant::user(&user)).expect("a token");
+            let called = Instant::now();
+            let bump = replica.bump(Scope::user(user));
+            let _ = started.send((token, called, bump));
         }
-        let user = format!("user-{number}-{turn}");
-        let token = replica.issue(Grant::user(&user)).expect("a token");
-        let called = Instant::now();
-        let epoch = replica.bump(Scope::user(user)).wait().expect("a bump");
-        let returned = Instant::now();
-        bumps.push(Bump {
-            epoch: epoch.to_string(),
-            token,
-            returned,
-            took: returned - called,
-        });
+        drop(started);
+        waiting.join().expect("bumps")
+    })
+}
+
+fn returned((token, called, bump): (Token, Instant, Op<Epoch, BumpError>)) -> Bump {
+    let epoch = bump.wait().expect("a bump");
+    let returned = Instant::now();
+    Bump {
+        epoch: epoch.to_string(),
+        token,
+        returned,
+        took: returned - called,
     }
-    bumps
 }
 
 /// What the server's disk does on its own, in the same seconds.

@@ -9,6 +9,7 @@ mod link;
 mod listener;
 mod messages;
 mod options;
+mod pace;
 mod prepared;
 mod queue;
 mod reading;
@@ -30,17 +31,15 @@ use std::{
         atomic::{AtomicBool, Ordering},
         mpsc,
     },
-    thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
-
-use parking_lot::Mutex;
 
 pub use self::options::PostgresOptions;
 use self::{
     endpoint::Endpoint,
     failure::Failure,
     link::Link,
+    pace::Pace,
     queue::{Asker, Job},
     server::{Connected, Server},
     tidying::Sweep,
@@ -58,9 +57,6 @@ use crate::{
 
 /// The most events that are committed at once. Nobody else commits meanwhile.
 const EVENTS_IN_ONE_COMMIT: usize = 20_000;
-/// How long it takes at least from one look for news to the next: the server has other things to
-/// do, and where much is bumped one look finds all of it.
-const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
 /// How many pages of a snapshot may wait for who takes them.
 const PAGES_UNDER_WAY: usize = 8;
 
@@ -132,7 +128,7 @@ pub struct PostgresStore {
     announced: Arc<Announced>,
     writer: Asker,
     reader: Asker,
-    last_look: Mutex<Option<Instant>>,
+    pace: Arc<Pace>,
     is_tidying: Arc<AtomicBool>,
 }
 
@@ -165,7 +161,7 @@ impl PostgresStore {
             reader: Asker::start("epochkey-reads", link()?)?,
             writer: Asker::start("epochkey-commit", link()?)?,
             announced: Arc::default(),
-            last_look: Mutex::default(),
+            pace: Arc::default(),
             is_tidying: Arc::default(),
             server: Arc::clone(&server),
         };
@@ -205,16 +201,8 @@ impl PostgresStore {
         on(&self.writer, ask)
     }
 
-    /// Waits until it is time for the next look for news.
-    fn wait_for_look(&self) {
-        let last = *self.last_look.lock();
-        let since = last.map_or(BETWEEN_LOOKS, |last| last.elapsed());
-        thread::sleep(BETWEEN_LOOKS.saturating_sub(since));
-        *self.last_look.lock() = Some(Instant::now());
-    }
-
     fn news(&self, heartbeat: Heartbeat, keeps_receipt: bool) -> Result<Answer<News>, StoreError> {
-        self.wait_for_look();
+        self.pace.wait();
         let known_before = self.announced.position();
         let (answer, head) = self.read(async move |server: &Server, connected: &Connected| {
             reading::news(server, connected, &heartbeat, keeps_receipt).await
@@ -329,9 +317,10 @@ impl Store for PostgresStore {
         if events > EVENTS_IN_ONE_COMMIT {
             return done(Err(StoreError::too_large(events, EVENTS_IN_ONE_COMMIT)));
         }
-        let announced = Arc::clone(&self.announced);
+        let (announced, pace) = (Arc::clone(&self.announced), Arc::clone(&self.pace));
         let done = Box::new(move |answer: Result<Answer<Outcome>, _>| {
             if let Ok(Outcome::Done { head }) = answer.as_ref().map(|answer| answer.value) {
+                pace.hurry();
                 announced.reached(head.history, head.position);
             }
             done(answer);
@@ -370,6 +359,7 @@ impl Store for PostgresStore {
     }
 
     fn wake(&self) {
+        self.pace.hurry();
         self.announced.wake();
     }
 }

@@ -12,7 +12,7 @@ use std::sync::{
 
 use super::{
     failure::Failure,
-    sql::{Statement, Statements},
+    sql::{self, Statement, Statements},
     step::{Parameter, Step},
 };
 
@@ -126,9 +126,7 @@ fn literal(parameter: &Parameter) -> String {
         Parameter::ManyNumbers(many) => array(many.iter().map(i64::to_string), "bigint"),
         Parameter::Integer(number) => number.to_string(),
         Parameter::Flag(flag) => flag.to_string(),
-        Parameter::Text(text) => {
-            format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
-        }
+        Parameter::Text(text) => sql::literal(text),
     }
 }
 

@@ -35,6 +35,10 @@ impl<'r> Fields<'r> {
         value.map_err(|_| Failure::Unreadable)
     }
 
+    pub(super) fn skip(&mut self, fields: usize) {
+        self.next += fields;
+    }
+
     pub(super) fn bytes(&mut self) -> Result<Vec<u8>> {
         self.get()
     }
@@ -147,16 +151,16 @@ impl State {
         let head = fields.place_if_any()?;
         let log = match head {
             None => {
-                fields.next += 5;
+                fields.skip(5);
                 None
             }
             Some(head) => {
                 let predecessors = fields.histories()?;
-                fields.next += 1;
+                fields.skip(1);
                 let there: Option<&[u8]> = fields.get()?;
                 let event_there = there.map(exactly).transpose()?.map(EventId::from_bytes);
                 let oldest: Option<i64> = fields.get()?;
-                fields.next += 1;
+                fields.skip(1);
                 Some(Log {
                     head,
                     predecessors,

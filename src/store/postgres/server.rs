@@ -47,7 +47,7 @@ impl Server {
     pub(super) fn new(endpoint: Endpoint, options: PostgresOptions, name: &[u8]) -> Self {
         Self {
             naming: Naming::new(name),
-            scripts: Scripts::new(options.response_timeout),
+            scripts: Scripts::new(&options.schema, options.response_timeout),
             sql: Statements::new(&options.schema),
             endpoint,
             options,

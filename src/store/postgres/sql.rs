@@ -24,6 +24,11 @@ fn in_schema(text: &str, schema: &str) -> String {
     text.replace("epochkey.", &format!("{}.", quoted(schema)))
 }
 
+/// A text as it stands in a statement.
+pub(super) fn literal(text: &str) -> String {
+    format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
+}
+
 /// A name as it stands in a statement.
 pub(super) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
@@ -67,7 +72,10 @@ const STATE: &str = include_str!("sql/state.sql");
 
 /// How transactions begin and end: several statements each, without parameters and answers.
 pub(super) struct Scripts {
-    /// Begins one that changes something.
+    /// Begins one that changes something: whoever does so waits for his turn first, and has it to
+    /// the end. Here and not at a row, for those who wait for a row come in any order.
+    pub(super) begin_change: String,
+    /// Begins one whose writes are durable.
     pub(super) begin: String,
     /// Begins one that may be lost, if the server crashes right after.
     pub(super) begin_light: String,
@@ -80,8 +88,8 @@ pub(super) struct Scripts {
 }
 
 impl Scripts {
-    /// For a server that has so long for an answer.
-    pub(super) fn new(timeout: Duration) -> Self {
+    /// For tables in this schema, and a server that has so long for an answer.
+    pub(super) fn new(schema: &str, timeout: Duration) -> Self {
         let begin = |how: &str, limits: &str, more: &str| {
             format!("/* epochkey */ BEGIN ISOLATION LEVEL {how}; {limits} {more}")
         };
@@ -90,7 +98,12 @@ impl Scripts {
             WHERE current_setting('synchronous_commit') <> 'remote_apply'";
         let light = "SET LOCAL synchronous_commit = off";
         let endless = "SET LOCAL statement_timeout = 0";
+        let turn = format!(
+            "{durable}; SELECT pg_advisory_xact_lock(hashtextextended({}, 0))",
+            literal(&format!("epochkey {schema}"))
+        );
         Self {
+            begin_change: begin("READ COMMITTED READ WRITE", &limits, &turn),
             begin: begin("READ COMMITTED READ WRITE", &limits, durable),
             begin_light: begin("READ COMMITTED READ WRITE", &limits, light),
             begin_reading: begin("READ COMMITTED READ ONLY", &limits, ""),
@@ -114,28 +127,35 @@ statements! {
         FROM (VALUES (1)) AS always LEFT JOIN epochkey.schema_version ON true \
         LEFT JOIN epochkey.receipts ON true";
 
-    /// Whoever changes something waits for his turn first, and has it to the end: here, for those
-    /// who wait for a row come in any order, and there may be no head yet.
-    take_turn: "SELECT pg_advisory_xact_lock(hashtextextended('epochkey ' || $1::text, 0))";
     /// Nobody else changes it, whatever he does.
     lock_head: "SELECT history, position, event, predecessors, session_line, ring_keys, epochs, \
         swept FROM epochkey.head FOR UPDATE";
-    /// The time, and whether what is committed is kept: all after the lock.
-    surroundings: "SELECT version, pg_is_in_recovery(), \
+    /// The time, whether what is committed is kept, and events: all after the lock.
+    surroundings: "SELECT schema_version.version, pg_is_in_recovery(), \
         floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint, \
-        current_setting('fsync') = 'on' AND current_setting('full_page_writes') = 'on' \
-        FROM (VALUES (1)) AS always LEFT JOIN epochkey.schema_version ON true";
-    events_at: "SELECT log.position, log.id, \
-        (SELECT min(oldest.position) FROM epochkey.log AS oldest WHERE oldest.history = head.history) \
-        FROM epochkey.head LEFT JOIN epochkey.log ON log.history = head.history \
-        AND (log.position = ANY($1) OR log.position = head.position)";
+        current_setting('fsync') = 'on' AND current_setting('full_page_writes') = 'on', \
+        (SELECT min(oldest.position) FROM epochkey.log AS oldest \
+            WHERE oldest.history = (SELECT history FROM epochkey.head)), \
+        found.position, found.id \
+        FROM (VALUES (1)) AS always LEFT JOIN epochkey.schema_version ON true \
+        LEFT JOIN unnest($1::bigint[] || (SELECT position FROM epochkey.head)) AS wanted (position) \
+        ON true \
+        LEFT JOIN LATERAL (SELECT log.position, log.id FROM epochkey.log \
+            WHERE log.history = (SELECT history FROM epochkey.head) \
+            AND log.position = wanted.position LIMIT 1) AS found ON true";
     ring_keys: "SELECT id, position, introduced_at, record FROM epochkey.ring_keys \
         WHERE history = (SELECT history FROM epochkey.head) ORDER BY position";
-    sessions_touched: "SELECT id, user_tag, version, rotated_at FROM epochkey.sessions \
-        WHERE line = (SELECT session_line FROM epochkey.head) \
-        AND (id = ANY($1) OR user_tag = ANY($2))";
-    tags_known: "SELECT tag FROM epochkey.epochs \
-        WHERE history = (SELECT history FROM epochkey.head) AND tag = ANY($1)";
+    sessions_touched: "SELECT found.* FROM unnest($1::bytea[]) AS wanted (id), \
+        LATERAL (SELECT id, user_tag, version, rotated_at FROM epochkey.sessions \
+            WHERE line = (SELECT session_line FROM epochkey.head) AND id = wanted.id \
+            OFFSET 0) AS found \
+        UNION ALL SELECT found.* FROM unnest($2::bytea[]) AS wanted (user_tag), \
+        LATERAL (SELECT id, user_tag, version, rotated_at FROM epochkey.sessions \
+            WHERE line = (SELECT session_line FROM epochkey.head) \
+            AND user_tag = wanted.user_tag OFFSET 0) AS found";
+    tags_known: "SELECT wanted.tag FROM unnest($1::bytea[]) AS wanted (tag) \
+        WHERE EXISTS (SELECT FROM epochkey.epochs \
+            WHERE history = (SELECT history FROM epochkey.head) AND tag = wanted.tag OFFSET 0)";
     whole_head: "SELECT version, pg_is_in_recovery(), \
         floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint, \
         head.history, head.position, head.event, head.predecessors, head.secrets, \
@@ -159,7 +179,10 @@ statements! {
     remove_events: "DELETE FROM epochkey.log WHERE history = $1 AND position <= $2";
     epochs_from: "SELECT tag, position FROM epochkey.epochs WHERE history = $1 AND tag > $2 \
         ORDER BY tag LIMIT $3";
-    remove_epochs: "DELETE FROM epochkey.epochs WHERE history = $1 AND tag = ANY($2)";
+    remove_epochs: "DELETE FROM epochkey.epochs WHERE ctid = ANY(ARRAY( \
+        SELECT found.ctid FROM unnest($2::bytea[]) AS gone (tag), \
+        LATERAL (SELECT ctid FROM epochkey.epochs \
+            WHERE history = $1 AND tag = gone.tag OFFSET 0) AS found))";
     count_epochs: "UPDATE epochkey.head SET epochs = $1, swept = $2";
     oldest_ring_key: "SELECT min(position) FROM epochkey.ring_keys WHERE history = $1";
     remove_expired: "DELETE FROM epochkey.sessions WHERE (line, id) IN (SELECT line, id \
@@ -187,7 +210,10 @@ statements! {
     rewrap_ring_keys: "UPDATE epochkey.ring_keys SET record = new.record \
         FROM unnest($2::bytea[], $3::bytea[]) AS new (id, record) \
         WHERE ring_keys.history = $1 AND ring_keys.id = new.id";
-    remove_sessions: "DELETE FROM epochkey.sessions WHERE line = $1 AND id = ANY($2)";
+    remove_sessions: "DELETE FROM epochkey.sessions WHERE ctid = ANY(ARRAY( \
+        SELECT found.ctid FROM unnest($2::bytea[]) AS gone (id), \
+        LATERAL (SELECT ctid FROM epochkey.sessions \
+            WHERE line = $1 AND id = gone.id OFFSET 0) AS found))";
     put_sessions: "INSERT INTO epochkey.sessions \
         (line, id, user_tag, version, rotated_at, expires_at, body) \
         SELECT $1, * FROM unnest($2::bytea[], $3::bytea[], $4::bytea[], $5::bigint[], $6::bigint[], $7::bytea[]) ON CONFLICT (line, id) DO UPDATE SET \
@@ -197,12 +223,18 @@ statements! {
 
 /// A server that hears no more from us, or waits for somebody else, does not hold up the others
 /// for longer than we wait for it.
+///
+/// It plans each statement once, while the tables may still be empty. So that it does not go
+/// through all rows when they are not any more, it is to use indexes, and the statements look rows
+/// up by all columns of one: with `LATERAL … OFFSET 0`, which is planned by itself, and neither `OR`
+/// nor `= ANY` on a column that is not the first.
 fn limits(timeout: Duration) -> String {
     let millis = timeout.as_millis().clamp(1, 60 * 60 * 1000);
     // Before our own patience ends, so that its answer still comes.
     let lock = (millis * 3 / 4).max(1);
     format!(
-        "SET LOCAL search_path = pg_catalog; SET LOCAL statement_timeout = {millis}; \
+        "SET LOCAL search_path = pg_catalog; SET LOCAL enable_seqscan = off; \
+         SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL statement_timeout = {millis}; \
          SET LOCAL lock_timeout = {lock}; \
          SET LOCAL idle_in_transaction_session_timeout = {millis};"
     )

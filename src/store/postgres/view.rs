@@ -18,6 +18,9 @@ use crate::store::{
 
 type Result<T> = std::result::Result<T, Failure>;
 
+/// How many fields there are before an event.
+const EVENT_FROM: usize = 5;
+
 /// What is to be looked at besides the log's head.
 #[derive(Default)]
 pub(super) struct Wanted {
@@ -90,14 +93,12 @@ impl View {
         wanted: &Wanted,
     ) -> Result<Self> {
         let sql = &server.sql;
+        let positions = wanted.positions.iter().copied();
         let mut steps = vec![
-            Step::script(&server.scripts.begin),
-            Step::new(&sql.take_turn).text(server.schema()),
+            Step::script(&server.scripts.begin_change),
+            Step::new(&sql.lock_head),
+            Step::new(&sql.surroundings).many_numbers(positions),
         ];
-        let lock = steps.len();
-        steps.push(Step::new(&sql.lock_head));
-        steps.push(Step::new(&sql.surroundings));
-        steps.push(Step::new(&sql.events_at).many_numbers(wanted.positions.iter().copied()));
         if wanted.ring_keys {
             steps.push(Step::new(&sql.ring_keys));
         }
@@ -113,7 +114,7 @@ impl View {
             steps.push(Step::new(&sql.tags_known).many_bytes(tags));
         }
         let view = match connected.connection.flight(&steps).await {
-            Ok(answers) => Self::read(server, wanted, &answers[lock..]),
+            Ok(answers) => Self::read(server, wanted, &answers[1..]),
             Err(failure) => Err(failure),
         };
         match view {
@@ -129,12 +130,15 @@ impl View {
         let mut answers = answers.iter();
         let mut next = || answers.next().ok_or(Failure::Unreadable);
         let head = next()?.first().map(head).transpose()?;
-        let mut fields = Fields::of(first(next()?)?);
+        let surroundings = next()?;
+        let mut fields = Fields::of(first(surroundings)?);
         let time = fields.heading()?;
         if !fields.get::<bool>()? && !server.accepts_loss() {
             return Err(Failure::Weak);
         }
-        let (events, oldest) = events(next()?)?;
+        let oldest: Option<i64> = fields.get()?;
+        let oldest = oldest.map(row::unsigned).transpose()?;
+        let events = events(surroundings)?;
         let mut view = Self {
             time,
             head,
@@ -213,22 +217,19 @@ fn head(row: &Row) -> Result<Head> {
     })
 }
 
-type Events = HashMap<u64, EventId>;
-
-/// Events by their positions, and the oldest position that is kept.
-fn events(rows: &[Row]) -> Result<(Events, Option<u64>)> {
-    let (mut events, mut oldest) = (Events::new(), None);
+/// Events by their positions.
+fn events(rows: &[Row]) -> Result<HashMap<u64, EventId>> {
+    let mut events = HashMap::new();
     for row in rows {
         let mut fields = Fields::of(row);
-        let position: Option<i64> = fields.get()?;
-        let id: Option<&[u8]> = fields.get()?;
-        oldest = fields.get::<Option<i64>>()?;
+        fields.skip(EVENT_FROM);
+        let (position, id): (Option<i64>, Option<&[u8]>) = (fields.get()?, fields.get()?);
         if let (Some(position), Some(id)) = (position, id) {
             let id = EventId::from_bytes(row::exactly(id)?);
             events.insert(row::unsigned(position)?, id);
         }
     }
-    Ok((events, oldest.map(row::unsigned).transpose()?))
+    Ok(events)
 }
 
 fn held(row: &Row) -> Result<(RowId, Held)> {

@@ -4,7 +4,15 @@ SELECT
     found.id, found.user_tag, found.version AS row_version, found.rotated_at, found.expires_at,
     found.body
 FROM state LEFT JOIN (
-    SELECT * FROM epochkey.sessions
-    WHERE sessions.line = (SELECT session_line FROM state)
-        AND (sessions.id = $4::bytea OR sessions.user_tag = $5::bytea)
+    SELECT * FROM (
+        SELECT * FROM epochkey.sessions
+        WHERE line = (SELECT session_line FROM state) AND id = $4::bytea
+        OFFSET 0
+    ) AS by_id
+    UNION ALL
+    SELECT * FROM (
+        SELECT * FROM epochkey.sessions
+        WHERE line = (SELECT session_line FROM state) AND user_tag = $5::bytea
+        OFFSET 0
+    ) AS by_user
 ) AS found ON true
