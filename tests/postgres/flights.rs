@@ -8,9 +8,9 @@ use crate::{
 };
 
 /// In the statement that locks, which is in the first flight.
-const LOCKS: &str = "FOR UPDATE";
-/// In the second flight, and in the answers to it.
-const WRITES: &[u8] = b"INSERT";
+const LOCKS: &str = "_lock_head\0";
+/// In the second flight.
+const WRITES: &[u8] = b"_append (";
 /// With what each question ends but the first, which is a script.
 const ASKED: &[u8] = b"S\0\0\0\x04";
 /// With what each answer ends.

@@ -67,11 +67,11 @@ impl Kind for Postgres {
         })
     }
 
-    /// The name of the statement that writes to the table of its own, however that is said.
+    /// By which the statement is executed that writes to the table of its own.
     fn marker(change: Change) -> &'static str {
         match change {
-            Change::BumpOfUser | Change::End => "put_epochs",
-            Change::Start | Change::Refresh => "put_sessions",
+            Change::BumpOfUser | Change::End => "_put_epochs (",
+            Change::Start | Change::Refresh => "_put_sessions (",
         }
     }
 }

@@ -218,12 +218,3 @@ fn without_one_of_their_tables_replicas_are_stale_until_it_is_back() {
         ]
     }));
 }
-
-/// Nothing is begun, and no table made, by those who run.
-#[test]
-fn without_their_schema_replicas_are_stale_until_it_is_back() {
-    renamed_and_back(&[[
-        "ALTER SCHEMA epochkey RENAME TO away".to_owned(),
-        "ALTER SCHEMA away RENAME TO epochkey".to_owned(),
-    ]]);
-}

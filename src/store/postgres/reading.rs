@@ -163,7 +163,7 @@ pub(super) async fn sessions(
     queries: &[SessionQuery],
 ) -> Result<Vec<Result<Sessions>>> {
     let asked = queries.iter().map(|query| {
-        let step = Step::new(&server.sql.sessions).place(query.known);
+        let step = Step::new(&server.sql.find_sessions).place(query.known);
         match &query.rows {
             Rows::One(id) => step.bytes(id.as_bytes()).bytes(&[]),
             Rows::OfUser(user) => step.bytes(&[]).bytes(user),

@@ -100,7 +100,7 @@ impl View {
         let connection = &connected.connection;
         let begun = Instant::now();
         let history: HistoryId = self.head.history;
-        let step = Step::new(&server.sql.epochs).history(history);
+        let step = Step::once(&server.scripts.epochs).history(history);
         let rows = in_time(connection, begun, 0, connection.rows(&step)).await??;
         let mut rows = pin!(rows);
         let (mut seen, mut next) = (0, Vec::with_capacity(PAGE));

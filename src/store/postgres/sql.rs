@@ -70,7 +70,8 @@ macro_rules! statements {
 
 const STATE: &str = include_str!("sql/state.sql");
 
-/// How transactions begin and end: several statements each, without parameters and answers.
+/// What is said as it is: how transactions begin and end, several statements each, and what has
+/// a large answer.
 pub(super) struct Scripts {
     /// Begins one that changes something: whoever does so waits for his turn first, and has it to
     /// the end. Here and not at a row, for those who wait for a row come in any order.
@@ -83,6 +84,9 @@ pub(super) struct Scripts {
     pub(super) begin_reading: String,
     /// Begins one that sees one state to its end, however long it takes.
     pub(super) begin_snapshot: String,
+    /// All epochs of a history. Not among those that the server keeps: it would put the rows
+    /// aside, all of them, before it sends the first.
+    pub(super) epochs: String,
     pub(super) commit: String,
     pub(super) rollback: String,
 }
@@ -108,6 +112,11 @@ impl Scripts {
             begin_light: begin("READ COMMITTED READ WRITE", &limits, light),
             begin_reading: begin("READ COMMITTED READ ONLY", &limits, ""),
             begin_snapshot: begin("REPEATABLE READ READ ONLY", &limits, endless),
+            epochs: in_schema(
+                "SELECT epochs.tag, epochs.position, epochs.secret FROM epochkey.epochs \
+                 WHERE epochs.history = $1",
+                schema,
+            ),
             commit: "COMMIT".to_owned(),
             rollback: "ROLLBACK".to_owned(),
         }
@@ -120,7 +129,7 @@ statements! {
     listen_check: "SELECT 1";
 
     news: STATE, include_str!("sql/news.sql");
-    sessions: STATE, include_str!("sql/sessions.sql");
+    find_sessions: STATE, include_str!("sql/sessions.sql");
     standing: STATE, include_str!("sql/standing.sql");
     receipts: "SELECT schema_version.version, pg_is_in_recovery(), \
         floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint, receipts.* \
@@ -162,8 +171,6 @@ statements! {
         head.ring_keys, head.epochs \
         FROM (VALUES (1)) AS always LEFT JOIN epochkey.schema_version ON true \
         LEFT JOIN epochkey.head ON true";
-    epochs: "SELECT epochs.tag, epochs.position, epochs.secret FROM epochkey.epochs \
-        WHERE epochs.history = $1";
 
     put_head: "INSERT INTO epochkey.head (history, position, event, predecessors, secrets, \
         session_line, ring_keys, epochs, swept) VALUES ($1, $2, $3, $4, $5, $6, 1, 0, 0) \

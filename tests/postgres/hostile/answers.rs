@@ -13,10 +13,12 @@ const EPOCHS: usize = 2500;
 /// By what occurs in the statement of which the answer cannot be anything else.
 fn marker(question: &str) -> &'static str {
     match question {
-        "news" | "sessions" | "standing" => "WITH state AS",
-        "receipts" => ".receipts ON true",
-        "snapshot" => "head.secrets",
-        _ => "current_setting('fsync') = 'on' AND",
+        "news" => "_news (",
+        "sessions" => "_find_sessions (",
+        "standing" => "_standing (",
+        "receipts" => "_receipts\0",
+        "snapshot" => "_whole_head\0",
+        _ => "_surroundings (",
     }
 }
 
@@ -91,7 +93,7 @@ fn nothing_but_a_commit_is_taken_for_one() {
             continue;
         }
         persist(|| asker.ask(&store, "commit"));
-        hostile.replace_behind("head SET position", lie);
+        hostile.replace_behind("_move_head (", lie);
         let answer = asker.commit(&store, 1);
         hostile.reform();
         assert!(answer.is_err(), "{name}");

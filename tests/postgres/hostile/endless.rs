@@ -36,10 +36,7 @@ fn an_endless_answer_is_an_error_in_bounded_memory() {
     for (name, first, then) in wire::endless() {
         let user = format!("u-{name}");
         let token = persist(|| authority.issue(Grant::user(&user)));
-        hostile.replace(
-            "INSERT INTO \"epochkey\".epochs",
-            Lie::EndlessAfter(first, then),
-        );
+        hostile.replace("_put_epochs (", Lie::EndlessAfter(first, then));
         // It may be asked for again.
         let bumped = authority.bump(Scope::user(&user)).wait();
         hostile.reform();

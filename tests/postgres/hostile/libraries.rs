@@ -24,7 +24,7 @@ fn types_that_consist_of_others_without_an_end_are_not_followed() {
     let store = PostgresStore::connect(&url(&hostile), PostgresOptions::new()).unwrap();
     let mut asker = Asker::begun(&store);
     let unknown = [described(&[UNKNOWN]), done("SELECT 0")].concat();
-    hostile.replace_all("WITH state AS", Lie::Bytes(unknown));
+    hostile.replace_all("_standing (", Lie::Bytes(unknown));
     // Of names, a letter, and ids.
     let kinds = columns(&[19, 18, 26, 26, 26, 19, 26]);
     let parameter = message(b't', &[0, 1, 0, 0, 0, 26]);
@@ -76,7 +76,7 @@ fn a_connection_that_has_told_of_many_settings_is_replaced() {
     // Honest in all else.
     let committed = [settings, done("COMMIT")].concat();
     for _ in 0..5 {
-        hostile.replace_behind("head SET position", Lie::Bytes(committed.clone()));
+        hostile.replace_behind("_move_head (", Lie::Bytes(committed.clone()));
         asker.commit(&store, 1).unwrap();
     }
 }
@@ -92,7 +92,7 @@ fn commit_with(rows: usize, kinds: &[u32]) -> Result<(), StoreError> {
     let count = u16::try_from(kinds.len()).unwrap().to_be_bytes().to_vec();
     let row = message(b'D', &[count, [0xff; 4].repeat(kinds.len())].concat());
     let answer = [described(kinds), row.repeat(rows), done("INSERT 0 1")].concat();
-    hostile.replace("INSERT INTO \"epochkey\".epochs", Lie::Bytes(answer));
+    hostile.replace("_put_epochs (", Lie::Bytes(answer));
     asker.commit(&store, 1).map(drop)
 }
 

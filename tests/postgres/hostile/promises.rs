@@ -5,19 +5,10 @@ use crate::deceived::{Mark, Markers, World};
 
 /// What is changed is written before the commit, which comes in the same flight.
 const MARKERS: Markers = Markers {
-    bump: &[
-        Mark::In("INSERT INTO \"epochkey\".epochs"),
-        Mark::Behind("UPDATE \"epochkey\".head SET position"),
-    ],
-    end: &[
-        Mark::In("DELETE FROM \"epochkey\".sessions WHERE line"),
-        Mark::Behind("UPDATE \"epochkey\".head SET position"),
-    ],
-    refresh: &[
-        Mark::In("INSERT INTO \"epochkey\".sessions"),
-        Mark::Behind("INSERT INTO \"epochkey\".sessions"),
-    ],
-    find: Mark::In("sessions.user_tag = $5"),
+    bump: &[Mark::In("_put_epochs ("), Mark::Behind("_move_head (")],
+    end: &[Mark::In("_remove_sessions ("), Mark::Behind("_move_head (")],
+    refresh: &[Mark::In("_put_sessions ("), Mark::Behind("_put_sessions (")],
+    find: Mark::In("_find_sessions ("),
     wake: "LISTEN",
 };
 
