@@ -63,15 +63,22 @@ impl Source {
 
     /// A snapshot as the store gives it, if it is not empty.
     pub(super) fn load(&self) -> Result<Option<(Snapshot, LoadingTable)>, StoreError> {
-        let mut table = LoadingTable::new();
+        let (mut table, mut newest) = (LoadingTable::new(), 0);
         let now = self.time.sending().store_time();
         let answer = self.store.snapshot(now, &mut |stored| {
             let epoch = TableEpoch {
                 position: stored.position,
                 secret: stored.secret,
             };
+            newest = newest.max(stored.position);
             table.add(Tag::from_bytes(stored.tag), epoch);
         })?;
+        if let Some(snapshot) = &answer.value
+            && newest > snapshot.head.position
+        {
+            // Of another state: it would hide an epoch that is in force.
+            return Err(StoreError::damaged("an epoch is above the log's head"));
+        }
         Ok(answer.value.map(|snapshot| (snapshot, table)))
     }
 

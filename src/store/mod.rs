@@ -48,7 +48,7 @@
 //!
 //! | | one file (redb) | PostgreSQL | Redis |
 //! |---|---|---|---|
-//! | [`commit`](Store::commit) | one write transaction for all commits that wait, two-phase | one transaction for all commits that wait: a lock on the head's row first, then `clock_timestamp()` and what the conditions are about, then all writes; `synchronous_commit` on | one script on a hash tag: conditions, `XADD` with the position as its id, `HSET`; `appendfsync always` |
+//! | [`commit`](Store::commit) | one write transaction for all commits that wait, two-phase | one transaction for all commits that wait: its turn first (an advisory lock), a lock on the head's row, then `clock_timestamp()` and what the conditions are about, then all writes; `synchronous_commit` on | one script on a hash tag: conditions, `XADD` with the position as its id, `HSET`; `appendfsync always` |
 //! | [`events_after`](Store::events_after) | read transaction, then a condition variable | one statement: head, upsert of the receipt, events; `LISTEN` only to wake | one script: receipt, head, `XRANGE`; `XREAD BLOCK` only to wake |
 //! | [`snapshot`](Store::snapshot) | one read transaction | one `REPEATABLE READ` transaction, row by row | head, `HSCAN` of the epochs, then in one script the epochs bumped since that head, with keys and head of now |
 //! | [`begin`](Store::begin) | one write transaction | one transaction as for a commit; what was there is left to tidying | one script |

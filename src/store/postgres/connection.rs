@@ -23,7 +23,6 @@ use tokio::{
 };
 use tokio_postgres::{
     AsyncMessage, Client, Notification, Row, RowStream,
-    error::Severity,
     types::{ToSql, Type},
 };
 
@@ -43,6 +42,9 @@ use crate::error::PostgresConnectCause as Cause;
 const MOST: usize = 32 * 1024 * 1024;
 /// How many those may have by which a connection begins, certificates included.
 const MOST_AT_FIRST: usize = 256 * 1024;
+/// The part of the server that waits for a synchronous standby. It warns when somebody ends its
+/// wait; other warnings, as of a log that grows, have nothing to do with us.
+const WAITS_FOR_STANDBY: &str = "SyncRepWaitForLSN";
 /// What a value of a row costs besides its bytes.
 const VALUE: usize = 24;
 
@@ -142,10 +144,19 @@ impl Connection {
             // Names in them are looked up when they are read, too.
             let begin = Step::script(&server.scripts.begin_reading);
             let commit = Step::script(&server.scripts.commit);
-            self.flight(&[begin, Step::script(&script), commit]).await?;
-            self.prepared.done();
+            match self.flight(&[begin, Step::script(&script), commit]).await {
+                Ok(_) => self.prepared.done(),
+                // Somebody between: then without.
+                Err(failure) if failure.is_known_statement() => {}
+                Err(failure) => return Err(failure),
+            }
         }
         Ok(())
+    }
+
+    /// Whether somebody between hands out the server's connections.
+    pub(super) fn is_pooled(&self) -> bool {
+        self.prepared.is_pooled()
     }
 
     /// Sends them in their order, and waits for all.
@@ -259,7 +270,7 @@ where
 {
     while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
         match message {
-            AsyncMessage::Notice(notice) if notice.parsed_severity() == Some(Severity::Warning) => {
+            AsyncMessage::Notice(notice) if notice.routine() == Some(WAITS_FOR_STANDBY) => {
                 *heard.warning.lock() = Some(notice.to_string());
             }
             AsyncMessage::Notification(notification) => {

@@ -56,6 +56,11 @@ impl Failure {
         matches!(self, Self::Broken(_))
     }
 
+    /// The server keeps something of that name already.
+    pub(super) fn is_known_statement(&self) -> bool {
+        self.state() == Some(&SqlState::DUPLICATE_PSTATEMENT)
+    }
+
     /// As what happened to what was not to be done twice.
     pub(super) fn in_doubt(self) -> Self {
         match self {
@@ -77,6 +82,10 @@ impl Failure {
     /// Whether nothing is to be had from the server for now.
     pub(super) fn is_silence(&self) -> bool {
         matches!(self, Self::NotConnected(_) | Self::TimedOut)
+            || self.state().is_some_and(|state| {
+                // Somebody holds what everybody needs.
+                *state == SqlState::LOCK_NOT_AVAILABLE || *state == SqlState::QUERY_CANCELED
+            })
     }
 
     /// Whether another connection may do better, or lead elsewhere.
@@ -113,6 +122,7 @@ impl From<Error> for Failure {
 impl From<Failure> for StoreError {
     fn from(failure: Failure) -> Self {
         match failure {
+            Failure::NotConnected(Cause::NewerSchema { .. }) => Self::unreadable("the store"),
             Failure::NotConnected(cause) => Self::unavailable(PostgresConnectError(cause)),
             Failure::Broken(error) | Failure::InDoubt(error) | Failure::Refused(error) => {
                 Self::unavailable(error)

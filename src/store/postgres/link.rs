@@ -37,9 +37,9 @@ impl Link {
         })
     }
 
-    /// Connects now, and looks whether the tables are ours.
+    /// Connects now.
     pub(super) fn prepare(&mut self) -> Result<(), Cause> {
-        let connected = self.runtime.block_on(self.server.connect_at_first())?;
+        let connected = self.runtime.block_on(self.server.connect())?;
         self.connected = Some(connected);
         Ok(())
     }

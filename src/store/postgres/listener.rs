@@ -17,6 +17,8 @@ use crate::token::base64url;
 
 /// How long it waits for a word before it looks whether the server is there still.
 const SILENCE: Duration = Duration::from_secs(5);
+/// How long it waits after a failure.
+const PAUSE: Duration = Duration::from_millis(50);
 /// How long it waits at once: it ends within this time.
 const WAIT: Duration = Duration::from_millis(500);
 
@@ -26,8 +28,12 @@ pub(super) fn start(server: Arc<Server>, announced: Arc<Announced>) -> io::Resul
     let thread = thread::Builder::new().name("epochkey-news".to_owned());
     thread.spawn(move || {
         while !announced.is_stopped() {
-            // A failure is told to those who ask for something themselves.
-            let _ = link.ask(async |server, connected| listen(server, connected, &announced).await);
+            let heard =
+                link.ask(async |server, connected| listen(server, connected, &announced).await);
+            // It is told to those who ask for something themselves.
+            if heard.is_err() {
+                thread::sleep(PAUSE);
+            }
         }
     })?;
     Ok(())
@@ -39,6 +45,11 @@ async fn listen(
     connected: &Connected,
     announced: &Announced,
 ) -> Result<(), Failure> {
+    if connected.connection.is_pooled() {
+        // It would be another who hears it.
+        connected.connection.notifications(WAIT).await;
+        return Ok(());
+    }
     let listen = format!("LISTEN {}", quoted(server.schema()));
     connected
         .connection

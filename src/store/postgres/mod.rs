@@ -81,17 +81,16 @@ const PAGES_UNDER_WAY: usize = 8;
 /// otherwise. **A failover to one that lacks the last of them is a loss**: the first process to
 /// notice starts the log over, and everybody logs in again. Until then others accept what a lost
 /// bump had revoked. With a synchronous standby nothing is lost, and a primary that is cut off
-/// from it answers no replica. The guide's page on [replicas](crate::guide::replicas) has a table
+/// from it answers no replica for longer than a quarter of a second. The guide's page on [replicas](crate::guide::replicas) has a table
 /// of what can be lost when.
 ///
 /// # The schema
 ///
-/// The tables are made when they are missing, by one process while the others wait. A role that
+/// The tables are made when they are missing, at any time, by one process while the others wait. A role that
 /// may not create anything needs `USAGE` on the schema, and `SELECT`, `INSERT`, `UPDATE` and
 /// `DELETE` on its tables, which [`schema_sql`](Self::schema_sql) makes.
 ///
-/// Restore a dump in one transaction (`pg_restore --single-transaction`), and see the guide's
-/// page on [backups](crate::guide::backups).
+/// Before you restore a dump, see the guide's page on [backups](crate::guide::backups).
 ///
 /// # Poolers
 ///
@@ -137,7 +136,9 @@ impl PostgresStore {
     /// `tokio_postgres::Config` takes besides. Of several hosts, `host1:5432,host2:5432`, the
     /// first is taken that is the primary. With `sslmode=require` (and the feature
     /// `postgres-tls`) the connection is encrypted and the server's certificate verified, the
-    /// host's name included, as `verify-full` does elsewhere; without it nothing is encrypted.
+    /// host's name included, as `verify-full` does elsewhere. With `disable` and `prefer`, which is
+    /// the default, nothing is encrypted, and whoever is between can ask for the password. Other
+    /// modes are not known.
     ///
     /// Makes the tables if they are missing. Blocks until the server has answered, or for the
     /// [time-outs](PostgresOptions).
@@ -173,7 +174,8 @@ impl PostgresStore {
     }
 
     /// The statements that [`connect`](Self::connect) makes the tables with, for those who
-    /// migrate by hand. To be run in one transaction, once, by a role that may create a schema.
+    /// migrate by hand. To be run in one transaction (`psql --single-transaction`), once, by a role
+    /// that may create a schema.
     ///
     /// ```
     /// use epochkey::{PostgresOptions, PostgresStore};

@@ -55,7 +55,7 @@ impl Prepared {
 
     /// What tells the server to keep all statements; `None` if it is of no use.
     pub(super) fn script(&self, statements: &Statements) -> Option<String> {
-        if self.naming.is_pooled.load(Ordering::SeqCst) {
+        if self.is_pooled() {
             return None;
         }
         let prepare = |statement: &Statement| {
@@ -72,8 +72,7 @@ impl Prepared {
 
     /// By what a step is said, unless it is said as it is.
     pub(super) fn execute(&self, step: &Step<'_>) -> Option<String> {
-        let is_pooled = self.naming.is_pooled.load(Ordering::SeqCst);
-        let name = step.name.filter(|_| !is_pooled)?;
+        let name = step.name.filter(|_| !self.is_pooled())?;
         if !self.is_done.load(Ordering::SeqCst) {
             return None;
         }
@@ -81,12 +80,19 @@ impl Prepared {
         Some(format!("EXECUTE {}{values}", self.name(name)))
     }
 
+    pub(super) fn is_pooled(&self) -> bool {
+        self.naming.is_pooled.load(Ordering::SeqCst)
+    }
+
     fn name(&self, statement: &str) -> String {
         format!("{}_{statement}", self.naming.prefix)
     }
 
+    /// Looks whether the server's connections are handed out by somebody between.
     pub(super) fn look_at(&self, failure: &Failure) {
-        if failure.is_unknown_statement() {
+        // What another connection has told the server to keep it keeps for this one: they are led
+        // to the same connection of the server's.
+        if failure.is_unknown_statement() || failure.is_known_statement() {
             self.naming.is_pooled.store(true, Ordering::SeqCst);
         }
     }

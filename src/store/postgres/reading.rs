@@ -71,7 +71,11 @@ pub(super) async fn news(
     let _ = connected.connection.take_warning();
     let asked = Instant::now();
     let durable = *connected.receipt.lock();
-    let is_light = durable.is_some_and(|durable| asked < durable + LIGHT_RECEIPTS);
+    // One that says for the first time that there is a replica is not to be lost.
+    let is_light = heartbeat.applied.is_some()
+        && durable.is_some_and(|(replica, since)| {
+            replica == heartbeat.replica && asked < since + LIGHT_RECEIPTS
+        });
     let begin = match is_light || !keeps_receipt {
         true => &server.scripts.begin_light,
         false => &server.scripts.begin,
@@ -82,7 +86,7 @@ pub(super) async fn news(
         return Err(Failure::Warned(warning));
     }
     if keeps_receipt && !is_light {
-        *connected.receipt.lock() = Some(asked);
+        *connected.receipt.lock() = Some((heartbeat.replica, asked));
     }
     let rows = answers.first().ok_or(Failure::Unreadable)?;
     let state = State::read(&mut Fields::of(first(rows)?))?;

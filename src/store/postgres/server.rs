@@ -15,7 +15,7 @@ use super::{
     settings,
     sql::{Scripts, Statements},
 };
-use crate::error::PostgresConnectCause as Cause;
+use crate::{error::PostgresConnectCause as Cause, store::ReplicaId};
 
 /// What was idle for so long may be dead without a sign, or lead to a server that is another
 /// by now.
@@ -38,8 +38,8 @@ pub(super) struct Connected {
     /// How many connections had been given up before this one was made.
     given_up: u64,
     pub(super) used: Instant,
-    /// When it last gave a durable receipt.
-    pub(super) receipt: Mutex<Option<Instant>>,
+    /// Whose durable receipt it last gave, and when that was asked for.
+    pub(super) receipt: Mutex<Option<(ReplicaId, Instant)>>,
 }
 
 impl Server {
@@ -69,8 +69,8 @@ impl Server {
         self.options.accepts_loss
     }
 
-    /// Connects to the first host that is what it must be, and makes the tables if they are
-    /// missing.
+    /// Connects to the first host that is what it must be. Makes the tables if they are missing,
+    /// and looks whether they are ours.
     pub(super) async fn connect(&self) -> Result<Connected, Cause> {
         let mut last = None;
         for host in 0..self.endpoint.hosts() {
@@ -89,6 +89,7 @@ impl Server {
         let connection =
             Connection::open(&self.endpoint, host, &self.options, self.naming.clone()).await?;
         settings::prepare(&connection, &self.options).await?;
+        settings::check_version(&connection, &self.options).await?;
         connection.prepare(self).await?;
         Ok(Connected {
             connection,
@@ -96,13 +97,6 @@ impl Server {
             used: Instant::now(),
             receipt: Mutex::default(),
         })
-    }
-
-    /// As [`connect`](Self::connect), if the tables are ours.
-    pub(super) async fn connect_at_first(&self) -> Result<Connected, Cause> {
-        let connected = self.connect().await?;
-        settings::check_version(&connected.connection, &self.options).await?;
-        Ok(connected)
     }
 
     /// A connection is not used any more, for a reason that may concern the others.

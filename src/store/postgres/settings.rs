@@ -1,5 +1,7 @@
 //! What a server must be like, looked at whenever it is connected to; and its tables.
 
+use std::{io, sync::Arc};
+
 use tokio_postgres::Row;
 
 use super::{
@@ -58,6 +60,10 @@ fn found(rows: &[Row], options: &PostgresOptions) -> Result<Found, Cause> {
     let weak = settings.into_iter().chain(tables).collect::<Vec<_>>();
     if !weak.is_empty() && !options.accepts_loss {
         return Err(Cause::Weak(weak.join(", ")));
+    }
+    if let Some(missing) = fields.get::<Option<String>>()? {
+        let missing = format!("the role lacks {missing}");
+        return Err(Cause::Refused(Arc::new(io::Error::other(missing))));
     }
     Ok(Found {
         has_schema: fields.get()?,
@@ -119,7 +125,6 @@ async fn create(connection: &Connection, options: &PostgresOptions) -> Result<()
 /// Why what was asked before the first question was not answered.
 impl From<Failure> for Cause {
     fn from(failure: Failure) -> Self {
-        use std::{io, sync::Arc};
         match failure {
             Failure::NotConnected(cause) => cause,
             Failure::Broken(error) => Self::Unreachable(error),

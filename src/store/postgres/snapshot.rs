@@ -38,12 +38,20 @@ pub(super) async fn read(
         Step::new(&sql.whole_head),
         Step::new(&sql.ring_keys),
     ];
-    let answers = connected.connection.flight(&opening).await?;
+    let answers = match connected.connection.flight(&opening).await {
+        Ok(answers) => answers,
+        Err(failure) => {
+            let is_lost = failure.wants_other_connection();
+            super::view::leave(server, connected, is_lost).await?;
+            return Err(failure);
+        }
+    };
     // What was given by then may be of another state than what another attempt would find.
     let answer = read_rest(server, connected, &answers, page).await;
     let answer = answer.map_err(Failure::at_last);
     let is_lost = answer.as_ref().is_err_and(Failure::wants_other_connection);
-    super::view::leave(server, connected, is_lost).await?;
+    let left = super::view::leave(server, connected, is_lost).await;
+    left.map_err(Failure::at_last)?;
     answer
 }
 

@@ -70,31 +70,10 @@ async fn begun(
     };
     let sql = &server.sql;
     let history = head.place.history;
-    let looks = [
-        Step::new(&sql.oldest_ring_key).history(history),
-        Step::new(&sql.old_events)
-            .history(history)
-            .number(ROWS_A_STEP),
-        Step::new(&sql.epochs_from)
-            .history(history)
-            .bytes(&sweep.after)
-            .number(ROWS_A_STEP),
-        Step::new(&sql.remove_expired)
-            .number(tidy.sessions_before.as_unix_millis())
-            .number(ROWS_A_STEP),
-        Step::new(&sql.other_sessions)
-            .bytes(&head.session_line)
-            .number(ROWS_A_STEP),
-        Step::new(&sql.other_epochs)
-            .history(history)
-            .number(ROWS_A_STEP),
-        Step::new(&sql.other_events)
-            .history(history)
-            .number(ROWS_A_STEP),
-        Step::new(&sql.other_ring_keys).history(history),
-        Step::new(&sql.remove_receipts).number(tidy.receipts_before.as_unix_millis()),
-    ];
-    let found = connected.connection.flight(&looks).await?;
+    let found = connected
+        .connection
+        .flight(&looks(server, tidy, sweep, &head))
+        .await?;
     let oldest_key: Option<i64> = Fields::of(first(&found[0])?).get()?;
     let oldest_key = oldest_key.ok_or(Failure::Damaged("ring keys are missing"))?;
     let mut steps = Vec::new();
@@ -125,6 +104,36 @@ async fn begun(
     }
     finish(server, connected, steps, None).await?;
     Ok(Some((head, is_more.then(|| next.unwrap_or_default()))))
+}
+
+/// What shows what may go, and removes at once what needs no decision.
+fn looks<'s>(server: &'s Server, tidy: &Tidy, sweep: &Sweep, head: &Head) -> [Step<'s>; 9] {
+    let sql = &server.sql;
+    let history = head.place.history;
+    [
+        Step::new(&sql.oldest_ring_key).history(history),
+        Step::new(&sql.old_events)
+            .history(history)
+            .number(ROWS_A_STEP),
+        Step::new(&sql.epochs_from)
+            .history(history)
+            .bytes(&sweep.after)
+            .number(ROWS_A_STEP),
+        Step::new(&sql.remove_expired)
+            .number(tidy.sessions_before.as_unix_millis())
+            .number(ROWS_A_STEP),
+        Step::new(&sql.other_sessions)
+            .bytes(&head.session_line)
+            .number(ROWS_A_STEP),
+        Step::new(&sql.other_epochs)
+            .history(history)
+            .number(ROWS_A_STEP),
+        Step::new(&sql.other_events)
+            .history(history)
+            .number(ROWS_A_STEP),
+        Step::new(&sql.other_ring_keys).history(history),
+        Step::new(&sql.remove_receipts).number(tidy.receipts_before.as_unix_millis()),
+    ]
 }
 
 /// The position of the last event that may go, and whether more may behind it.

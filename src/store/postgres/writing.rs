@@ -1,8 +1,8 @@
-//! What is changed, each in one transaction that holds the log's head from its beginning.
+//! What is changed, each in one transaction; the next one waits for its end.
 //!
-//! A transaction is two flights: the first locks and reads all that decides, the second writes
-//! and commits. Between them the head is held while we decide, which takes no time; if we never
-//! come back, the server ends it.
+//! A transaction is two flights: the first waits for its turn, locks the head and reads all that
+//! decides, the second writes and commits. Between them the others wait while we decide, which
+//! takes no time; if we never come back, the server ends it.
 
 use super::{
     draft::{self, Draft},

@@ -14,6 +14,15 @@ SELECT
         WHERE relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = $1)
             AND relkind = 'r' AND relpersistence <> 'p'
     ),
+    (
+        SELECT string_agg(format('%s on %s', privilege, oid::regclass), ', ')
+        FROM pg_class, unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS privilege
+        WHERE relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = $1)
+            AND relname IN (
+                'head', 'log', 'ring_keys', 'epochs', 'sessions', 'receipts', 'schema_version'
+            )
+            AND NOT has_table_privilege(oid, privilege)
+    ),
     EXISTS (SELECT FROM pg_namespace WHERE nspname = $1),
     EXISTS (
         SELECT FROM pg_class
