@@ -15,6 +15,7 @@ pub(crate) mod kills;
 pub(crate) mod known;
 pub(crate) mod load;
 pub(crate) mod loss;
+pub(crate) mod many;
 pub(crate) mod network;
 pub(crate) mod rotation;
 pub(crate) mod silence;
@@ -76,6 +77,8 @@ macro_rules! instantiate {
             loss::a_promotion_that_lost_nothing_logs_nobody_out,
             kills::what_was_acknowledged_survives_kills_under_load,
             load::ten_thousand_bumps_from_eight_replicas,
+            many::long_lists_are_given,
+            many::all_that_wait_for_a_silent_server_are_answered_together,
             rotation::of_eight_rotations_at_once_one_is_made,
             rotation::one_key_is_introduced_when_all_find_it_due,
             tasks::a_frozen_server_does_not_hold_up_an_async_runtime,

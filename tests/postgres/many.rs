@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use epochkey::{
-    Authority, Grant, Policy, PostgresOptions, PostgresStore, Scope, Store, WhenFull,
+    Authority, Grant, Policy, PostgresOptions, PostgresStore, Store, WhenFull,
     store::{Beginning, Effect, RowId, Rows, SessionChange, SessionQuery, StoreTime},
 };
 
@@ -19,61 +19,6 @@ fn open(server: &PostgresServer, options: PostgresOptions) -> Authority {
     let store = PostgresStore::connect(&server.url(), options).unwrap();
     let policy = policy.max_sessions(100, WhenFull::Refuse);
     builder().policy(policy).open(store).unwrap()
-}
-
-/// However much they are together, and whatever else is asked for meanwhile.
-#[test]
-fn long_lists_are_given() {
-    let Some(server) = server::postgres() else {
-        return;
-    };
-    let authority = open(&server, PostgresOptions::new());
-    let sessions = authority.sessions();
-    let group = |number| format!("{number}{}", "g".repeat(200));
-    let grant = || (0..8).fold(Grant::user("u"), |grant, number| grant.group(group(number)));
-    for _ in 0..100 {
-        sessions.start(grant(), "x".repeat(255)).wait().unwrap();
-    }
-    let mut bumps = Vec::new();
-    let mut lists = Vec::new();
-    for number in 0..400 {
-        lists.push(sessions.list("u"));
-        if number % 20 == 0 {
-            bumps.push(authority.bump(Scope::user(format!("user-{number}"))));
-        }
-    }
-    for list in lists {
-        assert_eq!(list.wait().unwrap().len(), 100);
-    }
-    for bump in bumps {
-        bump.wait().unwrap();
-    }
-}
-
-/// Each has waited as long as those in front of it.
-#[test]
-fn all_that_wait_for_a_silent_server_are_answered_together() {
-    let Some(server) = server::postgres() else {
-        return;
-    };
-    let timeout = Duration::from_secs(1);
-    let options = PostgresOptions::new().connect_timeout(timeout);
-    let authority = open(&server, options.response_timeout(timeout));
-    authority.bump(Scope::user("u")).wait().unwrap();
-    server.freeze().unwrap();
-    let bumps: Vec<_> = (0..20_000)
-        .map(|number| authority.bump(Scope::user(format!("user-{number}"))))
-        .collect();
-    until("all are answered", || {
-        bumps
-            .iter()
-            .all(|bump| format!("{bump:?}") != "Op(running)")
-    });
-    assert!(bumps.into_iter().all(|bump| bump.wait().is_err()));
-    server.thaw().unwrap();
-    until("it bumps", || {
-        authority.bump(Scope::user("u")).wait().is_ok()
-    });
 }
 
 #[test]

@@ -15,7 +15,6 @@ mod entering;
 #[path = "../faults/mod.rs"]
 mod faults;
 mod hostile;
-mod many;
 #[path = "../servers/network/mod.rs"]
 mod network;
 mod pages;

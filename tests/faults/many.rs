@@ -2,30 +2,26 @@
 
 use std::time::Duration;
 
-use epochkey::{Authority, Grant, MasterSecret, Policy, RedisOptions, RedisStore, Scope, WhenFull};
+use epochkey::{Authority, Grant, MasterSecret, Policy, Scope, WhenFull};
 
-use crate::{
-    faults::fleet::until,
-    server::{self, RedisServer, Server},
-};
+use super::{Kind, fleet::until};
+use crate::server::{self, Server};
 
-fn open(server: &RedisServer, options: RedisOptions) -> Authority {
+fn open<K: Kind>(server: &K::Server, timeout: Duration) -> Authority {
     let policy = Policy::default().max_staleness(Duration::from_secs(60));
-    let store = RedisStore::connect(&server.url(), options).unwrap();
     Authority::builder("https://issuer.test", "api")
         .master_secret(MasterSecret::generate().unwrap())
         .policy(policy.max_sessions(100, WhenFull::Refuse))
-        .open(store)
+        .open(K::connect(&server.url(), timeout))
         .unwrap()
 }
 
 /// However much they are together, and whatever else is asked for meanwhile.
-#[test]
-fn long_lists_are_given() {
-    let Some(server) = server::redis() else {
+pub(crate) fn long_lists_are_given<K: Kind>() {
+    let Some(server) = server::start::<K::Server>(&[]) else {
         return;
     };
-    let authority = open(&server, RedisOptions::new());
+    let authority = open::<K>(&server, Duration::from_secs(10));
     let sessions = authority.sessions();
     let group = |number| format!("{number}{}", "g".repeat(200));
     let grant = || (0..8).fold(Grant::user("u"), |grant, number| grant.group(group(number)));
@@ -49,14 +45,11 @@ fn long_lists_are_given() {
 }
 
 /// Each has waited as long as those in front of it.
-#[test]
-fn all_that_wait_for_a_silent_server_are_answered_together() {
-    let Some(server) = server::redis() else {
+pub(crate) fn all_that_wait_for_a_silent_server_are_answered_together<K: Kind>() {
+    let Some(server) = server::start::<K::Server>(&[]) else {
         return;
     };
-    let timeout = Duration::from_secs(1);
-    let options = RedisOptions::new().connect_timeout(timeout);
-    let authority = open(&server, options.response_timeout(timeout));
+    let authority = open::<K>(&server, Duration::from_secs(1));
     authority.bump(Scope::user("u")).wait().unwrap();
     server.freeze().unwrap();
     let bumps: Vec<_> = (0..20_000)
