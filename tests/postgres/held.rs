@@ -1,9 +1,9 @@
 //! Transactions of others that stay open.
 
-use std::thread;
+use std::{thread, time::Duration};
 
 use epochkey::{
-    Scope,
+    PostgresOptions, Scope,
     store::{Beginning, Effect},
 };
 use postgres::Client;
@@ -14,7 +14,7 @@ use crate::{
         Kind,
         fleet::{Fleet, LONG, Replica, restarts, result, soon_stale, until},
     },
-    hand::count,
+    hand::{self, count},
     network::{Proxy, Way},
     raw,
     server::{self, Server},
@@ -126,4 +126,29 @@ fn who_stops_in_the_middle_holds_up_the_others_for_a_while_only() {
         replicas[1].authority.wait_for(epoch).wait().is_ok()
     });
     assert_eq!(restarts(&replicas), 0);
+}
+
+/// Or else whoever tries to connect again and again takes all connections that the server has.
+#[test]
+fn who_gave_up_connecting_has_nobody_wait_for_him() {
+    let Some(server) = server::postgres() else {
+        return;
+    };
+    let options = || PostgresOptions::new().response_timeout(Duration::from_millis(200));
+    hand::connect(&server, PostgresOptions::new()).unwrap();
+    let held = [
+        ("epochkey", "LOCK TABLE epochkey.schema_version"),
+        ("epochkey", "LOCK TABLE epochkey.epochs"),
+        (
+            "made_later",
+            "SELECT pg_advisory_xact_lock(hashtextextended('epochkey made_later', 0))",
+        ),
+    ];
+    for (schema, lock) in held {
+        let mut other = server.connection().unwrap();
+        other.batch_execute(&format!("BEGIN; {lock}")).unwrap();
+        let connected = hand::connect(&server, options().schema(schema));
+        assert!(connected.is_err(), "{lock}");
+        until(lock, || count(&server, "wait_event_type = 'Lock'") == 0);
+    }
 }

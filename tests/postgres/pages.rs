@@ -91,6 +91,8 @@ fn a_snapshot_is_of_the_moment_at_which_it_began() {
     other
         .batch_execute("BEGIN; LOCK TABLE epochkey.epochs")
         .unwrap();
+    // Whoever has only just connected waits for the table, too, to have the server know it.
+    let reads_epochs = "wait_event_type = 'Lock' AND query LIKE 'SELECT epochs.tag%'";
     thread::scope(|scope| {
         let reading = scope.spawn(|| {
             let mut shown = Vec::new();
@@ -99,9 +101,7 @@ fn a_snapshot_is_of_the_moment_at_which_it_began() {
             shown.sort_unstable();
             (snapshot.unwrap().value.unwrap().head, shown)
         });
-        until("it has read the head", || {
-            count(&server, "wait_event_type = 'Lock'") == 1
-        });
+        until("it has read the head", || count(&server, reads_epochs) == 1);
         let change = "UPDATE epochkey.epochs SET position = position + 10;
             UPDATE epochkey.head SET position = position + 10;
             COMMIT";

@@ -24,7 +24,7 @@ const LONGEST_IDLE: Duration = Duration::from_secs(5);
 /// A server, and how to connect to it.
 pub(super) struct Server {
     endpoint: Endpoint,
-    options: PostgresOptions,
+    pub(super) options: PostgresOptions,
     pub(super) scripts: Scripts,
     pub(super) sql: Statements,
     naming: Naming,
@@ -88,8 +88,8 @@ impl Server {
         let given_up = self.given_up.load(Ordering::SeqCst);
         let connection =
             Connection::open(&self.endpoint, host, &self.options, self.naming.clone()).await?;
-        settings::prepare(&connection, &self.options).await?;
-        settings::check_version(&connection, &self.options).await?;
+        settings::prepare(&connection, self).await?;
+        settings::check_version(&connection, self).await?;
         connection.prepare(self).await?;
         Ok(Connected {
             connection,
@@ -111,9 +111,6 @@ impl Server {
             return false;
         }
         let is_idle = connected.used.elapsed() > LONGEST_IDLE;
-        !is_idle
-            || settings::check(&connected.connection, &self.options)
-                .await
-                .is_ok()
+        !is_idle || settings::check(&connected.connection, self).await.is_ok()
     }
 }

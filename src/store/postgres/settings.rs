@@ -9,6 +9,7 @@ use super::{
     failure::Failure,
     options::PostgresOptions,
     row::{Fields, SCHEMA_VERSION, first},
+    server::Server,
     sql::{self, quoted},
     step::Step,
 };
@@ -24,22 +25,25 @@ struct Found {
     has_tables: bool,
 }
 
-/// What others made in schemas that are searched by default would be found, and run as our role.
-const BEGIN_LOOKING: &str =
-    "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY; SET LOCAL search_path = pg_catalog";
-const BEGIN_CREATING: &str =
-    "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL search_path = pg_catalog";
-
 /// Whether the server keeps what it acknowledges, as far as the options ask for that.
-pub(super) async fn check(connection: &Connection, options: &PostgresOptions) -> Result<(), Cause> {
-    look(connection, options).await.map(drop)
+pub(super) async fn check(connection: &Connection, server: &Server) -> Result<(), Cause> {
+    look(connection, server).await.map(drop)
 }
 
-async fn look(connection: &Connection, options: &PostgresOptions) -> Result<Found, Cause> {
-    let begin = Step::script(BEGIN_LOOKING);
-    let steps = [begin, look_for(options), Step::script("COMMIT")];
-    let answers = connection.flight(&steps).await?;
-    found(&answers[1], options)
+async fn look(connection: &Connection, server: &Server) -> Result<Found, Cause> {
+    let rows = read(connection, server, look_for(&server.options)).await?;
+    found(&rows, &server.options)
+}
+
+async fn read(
+    connection: &Connection,
+    server: &Server,
+    step: Step<'_>,
+) -> Result<Vec<Row>, Failure> {
+    let (begin, commit) = (&server.scripts.begin_reading, &server.scripts.commit);
+    let steps = [Step::script(begin), step, Step::script(commit)];
+    let mut answers = connection.flight(&steps).await?;
+    Ok(answers.swap_remove(1))
 }
 
 fn look_for(options: &PostgresOptions) -> Step<'static> {
@@ -73,27 +77,21 @@ fn found(rows: &[Row], options: &PostgresOptions) -> Result<Found, Cause> {
 
 /// As [`check`], and makes the tables if they are missing: where they were dropped, or another
 /// server took the place of one that had them, the store is empty, and is to be used.
-pub(super) async fn prepare(
-    connection: &Connection,
-    options: &PostgresOptions,
-) -> Result<(), Cause> {
-    match look(connection, options).await?.has_tables {
+pub(super) async fn prepare(connection: &Connection, server: &Server) -> Result<(), Cause> {
+    match look(connection, server).await?.has_tables {
         true => Ok(()),
-        false => create(connection, options).await,
+        false => create(connection, server).await,
     }
 }
 
 /// Whether the tables are ours.
-pub(super) async fn check_version(
-    connection: &Connection,
-    options: &PostgresOptions,
-) -> Result<(), Cause> {
+pub(super) async fn check_version(connection: &Connection, server: &Server) -> Result<(), Cause> {
     let version = format!(
         "SELECT version FROM {}.schema_version",
-        quoted(&options.schema)
+        quoted(server.schema())
     );
-    let rows = connection.flight(&[Step::once(&version)]).await?;
-    let version = rows[0].first().map(|row| Fields::of(row).get());
+    let rows = read(connection, server, Step::once(&version)).await?;
+    let version = rows.first().map(|row| Fields::of(row).get());
     match version.transpose()? {
         None | Some(SCHEMA_VERSION) => Ok(()),
         Some(found) => Err(Cause::NewerSchema { found }),
@@ -101,24 +99,23 @@ pub(super) async fn check_version(
 }
 
 /// One process makes them, and the others wait for it.
-async fn create(connection: &Connection, options: &PostgresOptions) -> Result<(), Cause> {
+async fn create(connection: &Connection, server: &Server) -> Result<(), Cause> {
     let lock = Step::once("SELECT pg_advisory_xact_lock(hashtextextended('epochkey ' || $1, 0))");
-    let begin = Step::script(BEGIN_CREATING);
+    let begin = Step::script(&server.scripts.begin);
     connection
-        .flight(&[begin, lock.text(&options.schema)])
+        .flight(&[begin, lock.text(server.schema())])
         .await?;
-    let answers = connection.flight(&[look_for(options)]).await?;
-    let found = found(&answers[0], options)?;
+    let answers = connection.flight(&[look_for(&server.options)]).await?;
+    let found = found(&answers[0], &server.options)?;
     let mut script = String::new();
     if !found.has_schema {
-        script += &sql::create_schema(&options.schema);
+        script += &sql::create_schema(server.schema());
     }
     if !found.has_tables {
-        script += &sql::tables(&options.schema);
+        script += &sql::tables(server.schema());
     }
-    connection
-        .flight(&[Step::script(&script), Step::script("COMMIT")])
-        .await?;
+    let commit = Step::script(&server.scripts.commit);
+    connection.flight(&[Step::script(&script), commit]).await?;
     Ok(())
 }
 
