@@ -1,23 +1,13 @@
 //! The contract of stores, and what this one has to say beyond it.
 
-use std::{
-    sync::atomic::{AtomicUsize, Ordering},
-    time::Duration,
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use epochkey::{Authority, BumpError, MasterSecret, PostgresStore, Scope, testing::store_contract};
+
+use crate::{
+    hand::patient,
+    server::{self, Server},
 };
-
-use epochkey::{
-    Authority, BumpError, MasterSecret, PostgresOptions, PostgresStore, Scope,
-    testing::store_contract,
-};
-
-use crate::server::{self, Server};
-
-/// Machines that run tests can be slow.
-fn patient() -> PostgresOptions {
-    let patience = Duration::from_secs(60);
-    let options = PostgresOptions::new().connect_timeout(patience);
-    options.response_timeout(patience)
-}
 
 #[test]
 fn the_store_on_postgresql_keeps_its_contract() {

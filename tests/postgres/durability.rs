@@ -8,12 +8,12 @@ use crate::{
         fleet::{Fleet, Replica, restarts, soon_stale, until},
         known::Known,
     },
-    hand::{assert_refused, assert_works, connect, set},
+    hand::{assert_refused, assert_works, connect, patient, set},
     server::{self, PostgresServer, Server},
 };
 
 fn accepting_loss() -> PostgresOptions {
-    PostgresOptions::new().danger_accept_lost_revocations()
+    patient().danger_accept_lost_revocations()
 }
 
 #[test]
@@ -30,7 +30,7 @@ fn a_server_that_may_lose_what_it_acknowledged_is_refused() {
             return;
         };
         let parts = [found, "danger_accept_lost_revocations"];
-        let refused = connect(&server, PostgresOptions::new());
+        let refused = connect(&server, patient());
         assert_refused(refused, "weak_durability", &parts);
         assert_works(connect(&server, accepting_loss()));
     }
@@ -41,7 +41,7 @@ fn a_table_that_a_crash_empties_is_refused() {
     let Some(server) = server::postgres() else {
         return;
     };
-    assert_works(connect(&server, PostgresOptions::new()));
+    assert_works(connect(&server, patient()));
     for table in ["head", "log", "ring_keys", "epochs", "sessions"] {
         let change = |to| {
             let sql = format!("ALTER TABLE epochkey.{table} SET {to}");
@@ -50,11 +50,11 @@ fn a_table_that_a_crash_empties_is_refused() {
         change("UNLOGGED");
         let found = format!("the table epochkey.{table} is not logged");
         let parts = [&*found, "danger_accept_lost_revocations"];
-        let refused = connect(&server, PostgresOptions::new());
+        let refused = connect(&server, patient());
         assert_refused(refused, "weak_durability", &parts);
         assert_works(connect(&server, accepting_loss()));
         change("LOGGED");
-        assert_works(connect(&server, PostgresOptions::new()));
+        assert_works(connect(&server, patient()));
     }
 }
 

@@ -8,7 +8,7 @@ use epochkey::{
 };
 
 use crate::{
-    faults::fleet::until,
+    faults::fleet::{LONG, until},
     server::{PostgresServer, Server},
 };
 
@@ -17,6 +17,12 @@ static SECRET: LazyLock<MasterSecret> = LazyLock::new(|| MasterSecret::generate(
 
 pub(crate) fn builder() -> AuthorityBuilder {
     Authority::builder("https://issuer.test", "api").master_secret(SECRET.clone())
+}
+
+/// For a server that is there, however slow the machine is.
+pub(crate) fn patient() -> PostgresOptions {
+    let options = PostgresOptions::new().connect_timeout(LONG);
+    options.response_timeout(LONG)
 }
 
 pub(crate) fn connect(

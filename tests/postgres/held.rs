@@ -14,7 +14,7 @@ use crate::{
         Kind,
         fleet::{Fleet, LONG, Replica, restarts, result, soon_stale, until},
     },
-    hand::{self, count},
+    hand::{self, count, patient},
     network::{Proxy, Way},
     raw,
     server::{self, Server},
@@ -135,7 +135,7 @@ fn who_gave_up_connecting_has_nobody_wait_for_him() {
         return;
     };
     let options = || PostgresOptions::new().response_timeout(Duration::from_millis(200));
-    hand::connect(&server, PostgresOptions::new()).unwrap();
+    hand::connect(&server, patient()).unwrap();
     let held = [
         ("epochkey", "LOCK TABLE epochkey.schema_version"),
         ("epochkey", "LOCK TABLE epochkey.epochs"),

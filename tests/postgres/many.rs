@@ -9,7 +9,7 @@ use epochkey::{
 
 use crate::{
     faults::fleet::{result, until},
-    hand::builder,
+    hand::{builder, count, patient},
     raw::{begin, bytes, commit_all, event, far, start},
     server::{self, PostgresServer, Server},
 };
@@ -27,7 +27,7 @@ fn all_sessions_of_a_user_are_found_and_ended_however_many() {
     let Some(server) = server::postgres() else {
         return;
     };
-    let store = PostgresStore::connect(&server.url(), PostgresOptions::new()).unwrap();
+    let store = PostgresStore::connect(&server.url(), patient()).unwrap();
     let known = begin(&store, 1 << 60, Beginning::Empty);
     for from in (0..MANY).step_by(1000) {
         let mut rows: Vec<_> = (from..from + 1000)
@@ -69,10 +69,7 @@ fn what_waits_together_is_made_together() {
     let Some(server) = server::postgres() else {
         return;
     };
-    let authority = open(
-        &server,
-        PostgresOptions::new().response_timeout(Duration::from_secs(60)),
-    );
+    let authority = open(&server, patient());
     let transactions = || {
         // The server counts them with a delay, so it is asked by another way: each has an id.
         let sql = "SELECT pg_snapshot_xmax(pg_current_snapshot())";
@@ -87,7 +84,7 @@ fn what_waits_together_is_made_together() {
         .map(|user| sessions.start(Grant::user(format!("user-{user}")), ""))
         .collect();
     until("somebody waits", || {
-        crate::hand::count(&server, "wait_event_type = 'Lock'") == 1
+        count(&server, "wait_event_type = 'Lock'") == 1
     });
     held.batch_execute("COMMIT").unwrap();
     let pairs: Vec<_> = starts

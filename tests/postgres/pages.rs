@@ -13,7 +13,7 @@ use epochkey::{
 
 use crate::{
     faults::fleet::{LONG, until},
-    hand::count,
+    hand::{count, patient},
     raw::{begin, bytes, commit, event},
     server::{self, Server},
 };
@@ -36,7 +36,7 @@ fn a_snapshot_is_of_one_moment() {
     let Some(server) = server::postgres() else {
         return;
     };
-    let connect = || PostgresStore::connect(&server.url(), PostgresOptions::new()).unwrap();
+    let connect = || PostgresStore::connect(&server.url(), patient()).unwrap();
     let (writes, reads) = (connect(), connect());
     let head = begin(&writes, 1 << 60, Beginning::Empty);
     for from in (0..TAGS).step_by(10_000) {

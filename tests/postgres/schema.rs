@@ -2,7 +2,7 @@
 
 use std::{sync::Barrier, thread};
 
-use epochkey::{BuildError, PostgresOptions, PostgresStore};
+use epochkey::{BuildError, PostgresStore};
 
 use crate::{
     Postgres,
@@ -10,7 +10,7 @@ use crate::{
         fleet::{Fleet, Replica, assert_log_ins_work, restarts, soon_stale, until},
         known::Known,
     },
-    hand::{assert_refused, assert_works, builder, connect},
+    hand::{assert_refused, assert_works, builder, connect, patient},
     server::{self, PostgresServer, Server},
 };
 
@@ -25,7 +25,7 @@ fn of_many_that_connect_at_once_one_makes_the_tables() {
     let stores: Vec<_> = thread::scope(|scope| {
         let connect = || {
             together.wait();
-            connect(&server, PostgresOptions::new())
+            connect(&server, patient())
         };
         let threads: Vec<_> = (0..16).map(|_| scope.spawn(connect)).collect();
         threads
@@ -70,8 +70,8 @@ fn the_printed_statements_make_the_same_tables() {
     let Some(server) = server::postgres() else {
         return;
     };
-    drop(connect(&server, PostgresOptions::new().schema("made")).unwrap());
-    let options = PostgresOptions::new().schema("hand");
+    drop(connect(&server, patient().schema("made")).unwrap());
+    let options = patient().schema("hand");
     let sql = PostgresStore::schema_sql(&options);
     server.execute(&sql).unwrap();
     let (made, by_hand) = (described(&server, "made"), described(&server, "hand"));
@@ -97,7 +97,7 @@ fn a_role_that_may_not_create_works_where_the_tables_are() {
         .execute("CREATE ROLE app LOGIN; REVOKE CREATE ON DATABASE postgres FROM PUBLIC")
         .unwrap();
     let url = format!("postgres://app@{}/postgres", server.address());
-    let connect = || PostgresStore::connect(&url, PostgresOptions::new());
+    let connect = || PostgresStore::connect(&url, patient());
     let denied = ["refuses what is asked of it", "permission denied"];
     assert_refused(connect(), "refused", &denied);
     server.execute("CREATE SCHEMA epochkey").unwrap();
@@ -105,7 +105,7 @@ fn a_role_that_may_not_create_works_where_the_tables_are() {
     assert_eq!(server.value(TABLES).unwrap(), "0");
 
     server
-        .execute(&PostgresStore::schema_sql(&PostgresOptions::new()))
+        .execute(&PostgresStore::schema_sql(&patient()))
         .unwrap();
     let lacks = |right| ["refuses what is asked of it", right];
     assert_refused(connect(), "refused", &lacks("the role lacks SELECT on"));
@@ -143,7 +143,7 @@ fn tables_of_a_newer_version_are_left_alone() {
     server
         .execute("UPDATE epochkey.schema_version SET version = 2")
         .unwrap();
-    let options = PostgresOptions::new().danger_accept_lost_revocations();
+    let options = patient().danger_accept_lost_revocations();
     let parts = ["of version 2", "update this process"];
     assert_refused(connect(&server, options), "newer_schema", &parts);
     let Err(BuildError::Store(error)) = fleet.builder().open(connected) else {
@@ -172,7 +172,7 @@ fn stores_in_different_schemas_do_not_see_each_other() {
         return;
     };
     let open = |schema: &str| {
-        let store = connect(&server, PostgresOptions::new().schema(schema));
+        let store = connect(&server, patient().schema(schema));
         Replica::open(builder(), store.unwrap())
     };
     let (one, other) = (open("one"), open("One"));

@@ -1,6 +1,6 @@
 //! Defaults of a server, a database or a role that a store has nothing to do with.
 
-use epochkey::{PostgresOptions, Scope};
+use epochkey::Scope;
 
 use crate::{
     Postgres,
@@ -8,14 +8,14 @@ use crate::{
         fleet::{Fleet, assert_log_ins_work, restarts, soon_stale},
         known::Known,
     },
-    hand::{assert_works, connect},
+    hand::{assert_works, connect, patient},
     server::{self, PostgresServer, Server},
 };
 
 /// All that a store asks, with replicas that wake each other.
 #[track_caller]
 fn assert_all_works(server: &PostgresServer) {
-    assert_works(connect(server, PostgresOptions::new().schema("another")));
+    assert_works(connect(server, patient().schema("another")));
     let fleet = Fleet::<Postgres>::new(server.url(), soon_stale());
     let replicas = fleet.replicas(2);
     let known = Known::of(&replicas);
@@ -62,10 +62,7 @@ fn a_database_of_another_encoding_will_do() {
     let create = "CREATE DATABASE latin ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0";
     server.execute(create).unwrap();
     let url = format!("postgres://postgres@{}/latin", server.address());
-    assert_works(epochkey::PostgresStore::connect(
-        &url,
-        PostgresOptions::new(),
-    ));
+    assert_works(epochkey::PostgresStore::connect(&url, patient()));
 }
 
 /// Found before the server's own, or because they fit better: each notes that it was called.

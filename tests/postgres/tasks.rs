@@ -15,7 +15,7 @@ use tokio::{
 };
 
 use crate::{
-    hand::builder,
+    hand::{builder, patient},
     server::{self, Server},
 };
 
@@ -57,7 +57,7 @@ fn all_of_it_is_done_from_inside_a_runtime() {
     };
     for runtime in runtimes() {
         runtime.block_on(async {
-            let store = PostgresStore::connect(&server.url(), PostgresOptions::new()).unwrap();
+            let store = PostgresStore::connect(&server.url(), patient()).unwrap();
             let authority = builder().open(store).unwrap();
             let sessions = authority.sessions();
             let pair = sessions.start(Grant::user("u"), "").await.unwrap();

@@ -6,12 +6,13 @@ use std::{
 };
 
 use epochkey::{
-    PostgresOptions, PostgresStore, Store,
+    PostgresStore, Store,
     store::{Beginning, Effect, NewEvent, Outcome, Place, SessionChange, StoreTime, Tidy},
 };
 
 use crate::{
     faults::fleet::until,
+    hand::patient,
     raw::{begin, bytes, commit, commit_all, event, far, key, snapshot, start, tidy},
     server::{self, PostgresServer, Server},
 };
@@ -87,7 +88,7 @@ fn all_that_may_go_goes_step_by_step_and_nothing_else() {
     let Some(server) = server::postgres() else {
         return;
     };
-    let connect = || PostgresStore::connect(&server.url(), PostgresOptions::new()).unwrap();
+    let connect = || PostgresStore::connect(&server.url(), patient()).unwrap();
     let (store, other) = (connect(), connect());
     let middle = fill(&store);
     let key_at = middle.position - 1;
@@ -163,7 +164,7 @@ fn an_epoch_bumped_between_the_steps_stays() {
     let Some(server) = server::postgres() else {
         return;
     };
-    let connect = || PostgresStore::connect(&server.url(), PostgresOptions::new()).unwrap();
+    let connect = || PostgresStore::connect(&server.url(), patient()).unwrap();
     let store = connect();
     let head = begin(&store, 1 << 50, Beginning::Empty);
     commit(&store, head, bumps(10_000, MANY));

@@ -8,6 +8,7 @@ use epochkey::{
 
 use crate::{
     certificates::{Ca, Identity},
+    hand::patient,
     network::Hostile,
     server::{self, PostgresServer, Server},
 };
@@ -68,7 +69,7 @@ impl TlsServer {
 }
 
 fn trusting(ca: &Ca) -> PostgresOptions {
-    PostgresOptions::new().root_certificate(ca.pem())
+    patient().root_certificate(ca.pem())
 }
 
 #[track_caller]

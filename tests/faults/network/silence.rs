@@ -9,7 +9,7 @@ use epochkey::{Grant, Scope, Token};
 
 use super::{
     Kind,
-    fleet::{Fleet, MAX_STALENESS, Replica, TIMEOUT, assert_all_calm, settle, until},
+    fleet::{Fleet, MAX_STALENESS, Replica, TIMEOUT, assert_all_calm, settle, until, until_some},
 };
 use crate::network::Way;
 
@@ -60,11 +60,14 @@ fn disturb<K: Kind>(hold: impl FnOnce(&Replica)) {
     hold(alone);
     let epoch = one.bump("u");
     let since = Instant::now();
-    let everywhere = two.authority.applied_everywhere(epoch);
+    let ask = || two.authority.applied_everywhere(epoch);
+    let everywhere = ask();
     two.wait_for(epoch);
     thread::scope(|scope| {
         scope.spawn(|| {
-            let unconfirmed = everywhere.wait().unwrap();
+            // On a slow machine the one who asks may be stale for a moment.
+            let again = |_| until_some("an answer", || ask().wait().ok());
+            let unconfirmed = everywhere.wait().unwrap_or_else(again);
             assert_ne!(alone.outcome(&pair.access), "good");
             for silent in unconfirmed {
                 assert_eq!(silent.id(), alone.authority.replica_id());
