@@ -41,6 +41,8 @@ impl<'a> Scanner<'a> {
         self.text.get(self.at..).unwrap_or_default()
     }
 
+    // So that the literal's length is known, and it is compared in place.
+    #[inline(always)]
     pub(super) fn literal(&mut self, literal: &str) -> Option<()> {
         self.rest().starts_with(literal.as_bytes()).then(|| {
             self.at += literal.len();
@@ -48,6 +50,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// The value behind `opening`, if that comes next.
+    #[inline(always)]
     pub(super) fn optional<T>(
         &mut self,
         opening: &str,
@@ -92,16 +95,29 @@ impl<'a> Scanner<'a> {
 
     /// A whole number in plain decimal: no sign, no leading zero, no exponent.
     pub(super) fn integer(&mut self) -> Option<u64> {
+        /// With more digits a number may not fit.
+        const SAFE: usize = 19;
         let rest = self.rest();
-        let length = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
-        let digits = rest.get(..length)?;
-        if length == 0 || (length > 1 && digits.first() == Some(&b'0')) {
+        let (mut value, mut length) = (0_u64, 0);
+        for byte in rest {
+            let digit = byte.wrapping_sub(b'0');
+            if digit > 9 {
+                break;
+            }
+            value = value.wrapping_mul(10).wrapping_add(u64::from(digit));
+            length += 1;
+        }
+        if length == 0 || (length > 1 && rest.first() == Some(&b'0')) {
             return None;
         }
+        if length > SAFE {
+            value = std::str::from_utf8(rest.get(..length)?)
+                .ok()?
+                .parse()
+                .ok()?;
+        }
         self.at += length;
-        digits.iter().try_fold(0_u64, |value, digit| {
-            value.checked_mul(10)?.checked_add(u64::from(digit - b'0'))
-        })
+        Some(value)
     }
 
     /// The seal's characters and the quote that closes them.
