@@ -8,7 +8,7 @@ use crate::{
     IssueError, Mark, SessionId,
     id::check_id,
     scope::{ScopeRef, in_seal_order},
-    token::{ApplicationClaims, MAX_GROUPS},
+    token::{ApplicationClaims, MAX_GROUPS, WrittenScopes},
 };
 
 /// What a token is to say: whose it is, what can revoke it, and the
@@ -195,6 +195,11 @@ impl Grant {
 }
 
 impl CheckedGrant {
+    pub(crate) fn written_scopes(&self) -> WrittenScopes {
+        let session = self.session.as_ref().map(SessionId::as_str);
+        WrittenScopes::new(&self.user, session, &self.groups)
+    }
+
     pub(crate) fn scopes(&self) -> impl Iterator<Item = ScopeRef<'_>> {
         in_seal_order(
             &self.user,

@@ -83,6 +83,14 @@ impl KeyRing {
             .find(|key| key.header().as_bytes() == header)
     }
 
+    /// The live key whose header a token begins with, and what follows the dot behind it.
+    pub(crate) fn key_of_token<'a>(&self, token: &'a [u8]) -> Option<(&RingKey, &'a [u8])> {
+        self.keys.iter().find_map(|key| {
+            let rest = token.strip_prefix(key.header().as_bytes())?;
+            Some((key, rest.strip_prefix(b".")?))
+        })
+    }
+
     pub(crate) fn key(&self, id: KeyId) -> Option<&RingKey> {
         self.keys.iter().find(|key| key.id() == id)
     }

@@ -139,6 +139,7 @@ pub mod store;
 #[cfg(feature = "testing")]
 #[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
 pub mod testing;
+mod thread_cache;
 mod token;
 mod verified;
 mod wrapping;

@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    sync::atomic::{AtomicU64, Ordering},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -10,6 +11,7 @@ use serde::Deserialize;
 use crate::{
     ClaimsError, SessionId,
     clock::{UnixSeconds, system_time},
+    epoch_table::{AsOf, TableId},
     store::KeyId,
     token::{Members, SignedPayload},
 };
@@ -35,6 +37,38 @@ pub struct Verified {
     payload: SignedPayload,
     key: KeyId,
     verified_at: UnixSeconds,
+    stood: Stood,
+}
+
+/// The last known moment at which a token's seal was the one of its scopes: all that anybody
+/// writes here is true, so whoever reads it need not know who did.
+struct Stood {
+    table: TableId,
+    position: AtomicU64,
+}
+
+impl Stood {
+    fn as_of(&self) -> AsOf {
+        AsOf {
+            table: self.table,
+            position: self.position.load(Ordering::Relaxed),
+        }
+    }
+}
+
+impl Clone for Stood {
+    fn clone(&self) -> Self {
+        self.as_of().into()
+    }
+}
+
+impl From<AsOf> for Stood {
+    fn from(AsOf { table, position }: AsOf) -> Self {
+        Self {
+            table,
+            position: AtomicU64::new(position),
+        }
+    }
 }
 
 impl Verified {
@@ -63,11 +97,25 @@ impl Verified {
     /// # }
     /// from_outside::<epochkey::Verified>("{}");
     /// ```
-    pub(crate) fn new(payload: SignedPayload, key: KeyId, verified_at: UnixSeconds) -> Self {
+    pub(crate) fn new(
+        payload: SignedPayload,
+        key: KeyId,
+        verified_at: UnixSeconds,
+        stood: AsOf,
+    ) -> Self {
         Self {
             payload,
             key,
             verified_at,
+            stood: stood.into(),
+        }
+    }
+
+    /// The same token, verified again.
+    pub(crate) fn again(&self, verified_at: UnixSeconds) -> Self {
+        Self {
+            verified_at,
+            ..self.clone()
         }
     }
 
@@ -183,6 +231,18 @@ impl Verified {
 
     pub(crate) fn payload(&self) -> &SignedPayload {
         &self.payload
+    }
+
+    /// The last known moment at which its seal was the right one.
+    pub(crate) fn stood(&self) -> AsOf {
+        self.stood.as_of()
+    }
+
+    /// Its seal is the right one at this moment, too. Nothing is kept of another table's.
+    pub(crate) fn stands(&self, now: AsOf) {
+        if now.table == self.stood.table {
+            self.stood.position.store(now.position, Ordering::Relaxed);
+        }
     }
 
     fn members(&self) -> &Members {

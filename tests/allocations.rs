@@ -1,13 +1,17 @@
-//! A successful `verify` makes one heap allocation, whatever the token carries.
+//! A successful `verify` makes one heap allocation, whatever the token carries, and none for a
+//! token that the thread knows.
 
 #![allow(clippy::unwrap_used)]
 
-use epochkey::{Grant, Scope, testing};
+use epochkey::{Authority, Grant, MemoryStore, Policy, Scope, testing};
 use serde_json::json;
 
 #[test]
 fn verify_allocates_once() {
-    let authority = testing::authority().unwrap();
+    let authority = Authority::builder("https://issuer.test", "api")
+        .policy(Policy::default().thread_caches(false))
+        .open(MemoryStore::new())
+        .unwrap();
     let session = "s-1".parse().unwrap();
     let grants = [
         Grant::user("u"),
@@ -32,6 +36,23 @@ fn verify_allocates_once() {
         assert_eq!(count.count_total, 0, "recheck");
         let count = allocation_counter::measure(|| drop(verified.clone()));
         assert_eq!(count.count_total, 0, "clone");
+    }
+}
+
+#[test]
+fn a_known_token_costs_no_allocation() {
+    let authority = Authority::builder("https://issuer.test", "api")
+        .policy(Policy::default().thread_caches(true))
+        .open(MemoryStore::new())
+        .unwrap();
+    let token = authority.issue(Grant::user("u").group("g")).unwrap();
+    (0..2).for_each(|_| drop(authority.verify(&token).unwrap()));
+    for user in ["another", "u", "another"] {
+        let count = allocation_counter::measure(|| drop(authority.verify(&token).unwrap()));
+        assert_eq!(count.count_total, 0);
+        if user == "another" {
+            authority.bump(Scope::user(user)).wait().unwrap();
+        }
     }
 }
 

@@ -115,8 +115,11 @@ impl Authority {
     /// ```
     pub fn explain(&self, token: impl AsRef<[u8]>) -> Explanation {
         let token = token.as_ref();
+        let judge = self.inner.judge();
         let mut last = Step::Shape;
-        let outcome = self.inner.verify_in_steps(token, |step| last = step);
+        let outcome = self
+            .inner
+            .verify_in_steps(token, &judge, |step| last = step);
         match outcome {
             Ok(_) => Explanation {
                 failure: None,

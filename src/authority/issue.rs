@@ -2,11 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Authority, Inner};
+use super::{Authority, Inner, verify::Bound};
 use crate::{
     Grant, IssueError, Mark, Token,
     clock::{UnixSeconds, unix_seconds},
-    crypto::random_array,
     epoch_table::BelowFloor,
     grant::{Authenticated, CheckedGrant},
     hook::{self, Place},
@@ -14,7 +13,7 @@ use crate::{
     ring_key::RingKey,
     seal::Seal,
     store::StoreTime,
-    token::{Payload, base64url},
+    token::{Payload, WrittenScopes},
 };
 
 impl Authority {
@@ -71,16 +70,17 @@ impl Inner {
             return Err(IssueError::StaleEpochs);
         }
         let now = now.seconds;
+        let scopes = grant.written_scopes();
         loop {
             let ring = self.replica.ring();
             let key = ring.issuing_key(now).ok_or(IssueError::StaleEpochs)?;
             hook::reached(Place::KeyFound);
-            match Seal::compute(&ring, key, grant.scopes()) {
+            match self.seal(Bound { ring: &ring, key }, grant, &scopes) {
                 Ok(seal) => {
                     hook::reached(Place::Sealed);
                     check_mark(&ring, grant)?;
                     let lifetime = self.lifetime(key, grant.lifetime)?.min(at_most);
-                    return self.sign(key, grant, seal, now, lifetime);
+                    return self.sign(key, grant, &scopes, seal, now, lifetime);
                 }
                 // Swapped since the ring was read. The new ring was published
                 // before the floor rose, so the next turn finds it.
@@ -94,21 +94,19 @@ impl Inner {
         &self,
         key: &RingKey,
         grant: &CheckedGrant,
+        scopes: &WrittenScopes,
         seal: Seal,
         now: UnixSeconds,
         lifetime: u64,
     ) -> Result<Token, IssueError> {
-        let token_id: [u8; 16] = random_array(&*self.replica.source().random)?;
         let payload = Payload {
             issuer: &self.issuer,
             audience: grant.audience.as_deref().unwrap_or(&self.audience),
-            user: &grant.user,
-            session: grant.session.as_ref().map(|id| id.as_str()),
-            groups: &grant.groups,
+            scopes,
             issued_at: now,
             expires_at: now.saturating_add(lifetime),
             authenticated_at: self.authenticated_at(grant.authenticated, now)?,
-            token_id: &base64url::encode(&token_id),
+            token_id: self.replica.source().random.public_id()?,
             seal,
             claims: &grant.claims,
         };

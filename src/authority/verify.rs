@@ -1,10 +1,14 @@
 //! The one verify path.
 
+use std::sync::Arc;
+
+use arc_swap::Guard;
+
 use super::{Authority, Inner, Step};
 use crate::{
     Scope, Verified, VerifyError,
     clock::UnixSeconds,
-    epoch_table::BelowFloor,
+    epoch_table::{AsOf, BelowFloor},
     hook::{self, Place},
     key_ring::KeyRing,
     replica::Now,
@@ -19,7 +23,10 @@ impl Authority {
     ///
     /// It takes every [`Step`], each only if all before it passed. It reads memory
     /// of this process only, never waits, and makes at most one heap allocation
-    /// for a good token.
+    /// for a good token, besides those for what the thread
+    /// [remembers](crate::Policy::thread_caches): for a token that it has seen several times,
+    /// signature and payload are not computed again, but whatever can change is looked at
+    /// each time.
     ///
     /// ```
     /// # use epochkey::{Authority, Grant, MemoryStore};
@@ -39,7 +46,7 @@ impl Authority {
     /// The first step that failed, as a [`VerifyError`]. Any bytes give an error
     /// value, never a panic.
     pub fn verify(&self, token: impl AsRef<[u8]>) -> Result<Verified, VerifyError> {
-        let outcome = self.inner.verify_in_steps(token.as_ref(), |_| {});
+        let outcome = self.inner.verify(token.as_ref());
         match &outcome {
             Ok(_) => self.inner.counters.verified(),
             Err(error) => self.inner.count_refused(error),
@@ -83,19 +90,36 @@ impl Authority {
 
 /// A ring and the key of it that a token is bound to.
 #[derive(Clone, Copy)]
-struct Bound<'a> {
-    ring: &'a KeyRing,
-    key: &'a RingKey,
+pub(super) struct Bound<'a> {
+    pub(super) ring: &'a KeyRing,
+    pub(super) key: &'a RingKey,
+}
+
+/// What a token is judged by: the time and then the ring, read once.
+pub(super) struct Judge {
+    pub(super) now: Now,
+    pub(super) ring: Guard<Arc<KeyRing>>,
 }
 
 impl Inner {
-    fn recheck(&self, verified: &Verified) -> Result<(), VerifyError> {
+    pub(super) fn judge(&self) -> Judge {
         let now = self.replica.now();
         let ring = self.replica.ring();
+        Judge { now, ring }
+    }
+
+    fn recheck(&self, verified: &Verified) -> Result<(), VerifyError> {
+        let Judge { now, ring } = self.judge();
         let key = ring.key(verified.key()).ok_or_else(|| unknown_key(now))?;
         hook::reached(Place::KeyFound);
         let bound = Bound { ring: &ring, key };
-        self.check_now(bound, verified.payload(), now, &mut |_| {})
+        let payload = verified.payload();
+        self.check_times(key, &payload.members, now.seconds)?;
+        check_fresh(now)?;
+        if !self.still_stands(bound, verified).map_err(swapped)? {
+            verified.stands(self.check_seal(bound, payload, now)?);
+        }
+        self.check_authentication(&payload.members, now)
     }
 
     fn count_refused(&self, error: &VerifyError) {
@@ -107,8 +131,11 @@ impl Inner {
     pub(super) fn verify_in_steps(
         &self,
         token: &[u8],
+        judge: &Judge,
         mut enter: impl FnMut(Step),
     ) -> Result<Verified, VerifyError> {
+        let Judge { now, ring } = judge;
+        let now = *now;
         enter(Step::Shape);
         if token.len() > self.policy.max_token_length {
             return Err(VerifyError::Malformed);
@@ -116,8 +143,6 @@ impl Inner {
         let segments = Segments::split(token).ok_or(VerifyError::Malformed)?;
 
         enter(Step::RingKey);
-        let now = self.replica.now();
-        let ring = self.replica.ring();
         let key = ring
             .key_of_header(segments.header)
             .ok_or_else(|| unknown_key(now))?;
@@ -141,42 +166,86 @@ impl Inner {
             return Err(VerifyError::WrongAudience);
         }
 
-        let bound = Bound { ring: &ring, key };
-        self.check_now(bound, &payload, now, &mut enter)?;
-        Ok(Verified::new(payload, key.id(), now.seconds))
+        let bound = Bound { ring, key };
+        let stood = self.check_now(bound, &payload, now, &mut enter)?;
+        Ok(Verified::new(payload, key.id(), now.seconds, stood))
     }
 
-    /// The steps that depend on the moment: times, freshness, seal, authentication.
+    /// The steps that depend on the moment: times, freshness, seal, authentication. Gives the
+    /// moment at which the seal was the right one.
     fn check_now(
         &self,
         bound: Bound<'_>,
         payload: &SignedPayload,
         now: Now,
         enter: &mut impl FnMut(Step),
-    ) -> Result<(), VerifyError> {
+    ) -> Result<AsOf, VerifyError> {
         let members = &payload.members;
         enter(Step::Times);
         self.check_times(bound.key, members, now.seconds)?;
 
         enter(Step::Freshness);
-        if !now.is_fresh {
-            return Err(VerifyError::StaleEpochs);
-        }
+        check_fresh(now)?;
 
         enter(Step::Seal);
-        // Below the floor: the ring was swapped while this token was looked at.
-        let swapped = |BelowFloor| VerifyError::UnknownKey;
-        let expected = Seal::compute(bound.ring, bound.key, payload.scopes());
-        if expected.map_err(swapped)? != members.seal {
-            hook::reached(Place::SealDiffers);
-            if self.may_be_after(now.news_of, members) {
-                return Err(VerifyError::StaleEpochs);
-            }
-            let scope = last_bumped(bound, payload.scopes()).map_err(swapped)?;
-            return Err(VerifyError::Revoked { scope });
-        }
+        let stood = self.check_seal(bound, payload, now)?;
 
         enter(Step::Authentication);
+        self.check_authentication(members, now)?;
+        Ok(stood)
+    }
+
+    /// Whether the seal of a token that was verified before is still the right one, without
+    /// computing it.
+    pub(super) fn still_stands(
+        &self,
+        bound: Bound<'_>,
+        verified: &Verified,
+    ) -> Result<bool, BelowFloor> {
+        let Bound { ring, key } = bound;
+        let moment = ring.table().as_of();
+        let (scopes, stood) = (|| verified.payload().scopes(), verified.stood());
+        let stands = Seal::stands(ring, key, scopes, stood, moment)?;
+        if let Some(moment) = moment.filter(|moment| stands && *moment != stood) {
+            verified.stands(moment);
+        }
+        Ok(stands)
+    }
+
+    /// Gives the moment at which it was the right one.
+    fn check_seal(
+        &self,
+        bound: Bound<'_>,
+        payload: &SignedPayload,
+        now: Now,
+    ) -> Result<AsOf, VerifyError> {
+        let Bound { ring, key } = bound;
+        let moment = ring.table().as_of();
+        let stood = moment.unwrap_or(ring.table().beginning());
+        if self
+            .has_known_seal(bound, payload, moment)
+            .map_err(swapped)?
+        {
+            return Ok(stood);
+        }
+        let expected = Seal::compute(ring, key, payload.scopes()).map_err(swapped)?;
+        if expected == payload.members.seal {
+            self.remember_seal(bound, payload, stood);
+            return Ok(stood);
+        }
+        hook::reached(Place::SealDiffers);
+        if self.may_be_after(now.news_of, &payload.members) {
+            return Err(VerifyError::StaleEpochs);
+        }
+        let scope = last_bumped(bound, payload.scopes()).map_err(swapped)?;
+        Err(VerifyError::Revoked { scope })
+    }
+
+    pub(super) fn check_authentication(
+        &self,
+        members: &Members,
+        now: Now,
+    ) -> Result<(), VerifyError> {
         match self.policy.max_authentication_age {
             Some(age) if !members.authenticated_within(age, now.seconds) => {
                 Err(VerifyError::AuthenticationTooOld)
@@ -192,7 +261,7 @@ impl Inner {
         news_of.is_some_and(|news| members.issued_at.saturating_add(margin) > news)
     }
 
-    fn check_times(
+    pub(super) fn check_times(
         &self,
         key: &RingKey,
         members: &Members,
@@ -214,6 +283,18 @@ impl Inner {
     fn accepts(&self, audience: &[u8]) -> bool {
         let mut others = self.policy.accepted_audiences.iter();
         audience == self.audience.as_bytes() || others.any(|other| audience == other.as_bytes())
+    }
+}
+
+/// Below the floor: the ring was swapped while the token was looked at.
+fn swapped(_: BelowFloor) -> VerifyError {
+    VerifyError::UnknownKey
+}
+
+pub(super) fn check_fresh(now: Now) -> Result<(), VerifyError> {
+    match now.is_fresh {
+        true => Ok(()),
+        false => Err(VerifyError::StaleEpochs),
     }
 }
 

@@ -3,7 +3,7 @@
 mod aead;
 mod hkdf;
 
-use std::{error, fmt};
+use std::{cell::RefCell, error, fmt};
 
 use ring::{hmac, rand::SecureRandom};
 use zeroize::Zeroizing;
@@ -117,6 +117,13 @@ fn tag_bytes(tag: hmac::Tag) -> [u8; 32] {
 /// Where random bytes come from: the system, or in tests a known sequence.
 pub(crate) trait Random: Send + Sync {
     fn fill(&self, bytes: &mut [u8]) -> Result<(), RandomError>;
+
+    /// Bytes for an id that is no secret, and that nothing rests on but that it differs from others.
+    fn public_id(&self) -> Result<[u8; 16], RandomError> {
+        let mut bytes = [0; 16];
+        self.fill(&mut bytes)?;
+        Ok(bytes)
+    }
 }
 
 /// The operating system's generator.
@@ -127,6 +134,27 @@ impl Random for SystemRandom {
         ring::rand::SystemRandom::new()
             .fill(bytes)
             .map_err(|ring::error::Unspecified| RandomError(()))
+    }
+
+    /// Asks the system for many at once, for each thread: it takes as long as for one, and longer
+    /// than all else that is done for a token.
+    fn public_id(&self) -> Result<[u8; 16], RandomError> {
+        thread_local! {
+            static LEFT: RefCell<Vec<[u8; 16]>> = const { RefCell::new(Vec::new()) };
+        }
+        let next = LEFT.try_with(|left| {
+            let mut left = left.try_borrow_mut().ok()?;
+            if left.is_empty() {
+                let mut many = [0; 32 * 16];
+                self.fill(&mut many).ok()?;
+                left.extend(many.as_chunks().0);
+            }
+            left.pop()
+        });
+        match next.ok().flatten() {
+            Some(id) => Ok(id),
+            None => random_array(self),
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! A table that is being loaded from a snapshot.
 
-use std::{mem, sync::Arc, sync::atomic::AtomicU64};
+use std::{mem, sync::Arc};
 
 use arc_swap::ArcSwap;
 
@@ -52,10 +52,7 @@ impl LoadingTable {
                 _ => Arc::new(shard),
             })
         });
-        EpochTable {
-            shards: shards.collect(),
-            applied: AtomicU64::new(applied),
-        }
+        EpochTable::of_shards(shards.collect(), applied)
     }
 }
 

@@ -63,9 +63,32 @@ impl TableKey {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct BelowFloor;
 
+/// A moment of one table: all that is read from it at this moment is what its events up to a
+/// position made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct AsOf {
+    pub(crate) table: TableId,
+    pub(crate) position: u64,
+}
+
+/// Tells the tables of a process apart, of one authority and of all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct TableId(u64);
+
+impl TableId {
+    fn next() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
 /// The epochs of all scopes that were bumped since the oldest live ring key.
 pub(crate) struct EpochTable {
+    id: TableId,
     shards: Box<[ArcSwap<Shard>]>,
+    /// The position of the newest event that the table, or the ring that it is part of, may
+    /// show: of the last one, or of the one that is being applied.
+    begun: AtomicU64,
     /// The position of the last event that the table, and the newest ring that it is
     /// part of, show.
     applied: AtomicU64,
@@ -77,10 +100,20 @@ impl EpochTable {
     pub(crate) fn new(floor: u64, applied: u64) -> Self {
         let empty = Arc::new(Shard::empty(floor));
         let shards = (0..1_usize << SHARD_BITS).map(|_| ArcSwap::new(Arc::clone(&empty)));
+        Self::of_shards(shards.collect(), applied)
+    }
+
+    fn of_shards(shards: Box<[ArcSwap<Shard>]>, applied: u64) -> Self {
         Self {
-            shards: shards.collect(),
+            id: TableId::next(),
+            shards,
+            begun: AtomicU64::new(applied),
             applied: AtomicU64::new(applied),
         }
+    }
+
+    pub(crate) fn id(&self) -> TableId {
+        self.id
     }
 
     /// The position of the last event that is in force.
@@ -92,6 +125,29 @@ impl EpochTable {
     /// this, once the ring and the table show the event there.
     pub(crate) fn set_applied(&self, position: u64) {
         self.applied.store(position, Ordering::Release);
+    }
+
+    /// Says that the event at `position` is being applied. Only the one writer calls this,
+    /// before ring or table show anything of it.
+    pub(crate) fn begin(&self, position: u64) {
+        self.begun.store(position, Ordering::Release);
+    }
+
+    /// This moment; `None` while an event is being applied, for then the table shows neither
+    /// the moment before it nor the one after.
+    ///
+    /// What was read from the table after a moment holds for as long as this answers with the
+    /// same one: whoever has seen anything of a later event also sees that it has begun.
+    pub(crate) fn as_of(&self) -> Option<AsOf> {
+        let position = self.applied();
+        let table = self.id;
+        (self.begun.load(Ordering::Acquire) == position).then_some(AsOf { table, position })
+    }
+
+    /// The moment before the first event.
+    pub(crate) fn beginning(&self) -> AsOf {
+        let (table, position) = (self.id, 0);
+        AsOf { table, position }
     }
 
     /// The epoch of a scope, if it began after `position`.

@@ -37,6 +37,7 @@ pub(crate) struct CheckedPolicy {
     pub(crate) refresh_grace: u64,
     pub(crate) max_sessions: usize,
     pub(crate) when_full: WhenFull,
+    pub(crate) thread_caches: bool,
 }
 
 impl Policy {
@@ -75,6 +76,7 @@ impl Policy {
             refresh_grace: whole_seconds("refresh_grace", self.refresh_grace)?,
             max_sessions: self.max_sessions,
             when_full: self.when_full,
+            thread_caches: self.thread_caches,
         };
         checked.check_tokens()?;
         checked.check_sessions()?;

@@ -36,6 +36,7 @@ impl Replica {
             self.begin(Beginning::InsteadOf(follower.applied.history))?;
             return Err(StoreError::lost());
         }
+        ring.table().begin(event.position);
         let changed = self.changed(&ring, &event, change);
         let changed = changed.inspect_err(cannot_read)?;
         if let Some(changed) = changed {

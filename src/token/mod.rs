@@ -17,7 +17,7 @@ pub(crate) use self::{
     canonical::MAX_GROUPS,
     members::{GroupNames, Members, Opening},
     scanner::Span,
-    write::Payload,
+    write::{Payload, WrittenScopes},
 };
 use crate::{
     crypto::HmacKey,
@@ -37,15 +37,17 @@ pub struct Token {
 
 impl Token {
     /// Signs `payload` with a key whose encoded header is `header`.
-    pub(crate) fn sign(header: &str, payload: &str, key: &HmacKey, lifetime: Duration) -> Self {
+    pub(crate) fn sign(header: &str, payload: &[u8], key: &HmacKey, lifetime: Duration) -> Self {
         let length = header.len() + payload.len().div_ceil(3) * 4 + SIGNATURE_LENGTH + 2;
-        let mut text = String::with_capacity(length);
-        text.push_str(header);
-        text.push('.');
-        base64url::encode_onto(payload.as_bytes(), &mut text);
-        let signature = key.sign(text.as_bytes());
-        text.push('.');
+        let mut text = Vec::with_capacity(length);
+        text.extend_from_slice(header.as_bytes());
+        text.push(b'.');
+        base64url::encode_onto(payload, &mut text);
+        let signature = key.sign(&text);
+        text.push(b'.');
         base64url::encode_onto(&signature, &mut text);
+        #[expect(clippy::expect_used, reason = "header, base64url and dots are ASCII")]
+        let text = String::from_utf8(text).expect("a token is ASCII");
         Self { text, lifetime }
     }
 
@@ -153,6 +155,16 @@ impl SignedPayload {
         let user = self.str(self.members.user);
         let session = self.members.session.map(|span| self.str(span));
         in_seal_order(user, session, self.groups())
+    }
+
+    /// All scopes as they are written: no two lists of scopes are written alike.
+    pub(crate) fn written_scopes(&self) -> &[u8] {
+        let members = &self.members;
+        let last = members.groups.or(members.session).unwrap_or(members.user);
+        self.bytes(Span {
+            start: members.user.start,
+            end: last.end,
+        })
     }
 
     pub(crate) fn groups(&self) -> GroupNames<'_> {

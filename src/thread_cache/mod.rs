@@ -1,0 +1,48 @@
+//! What a thread remembers of the tokens it has verified, so that the next look costs less.
+//!
+//! Nothing here decides anything: what is remembered says since which moment of the epoch table
+//! it holds ([`AsOf`]), and whoever uses it looks whether it still does. It belongs to one table,
+//! and so to one [`Authority`](crate::Authority).
+
+mod bytes;
+mod places;
+mod seals;
+mod tokens;
+
+use std::cell::RefCell;
+
+pub(crate) use self::{
+    seals::{SealOf, Seals},
+    tokens::{TokenOf, Tokens},
+};
+
+/// What one thread remembers, for all authorities that it uses.
+pub(crate) struct ThreadCache {
+    pub(crate) seals: Seals,
+    pub(crate) tokens: Tokens,
+}
+
+impl ThreadCache {
+    fn new() -> Self {
+        Self {
+            seals: Seals::new(),
+            tokens: Tokens::new(),
+        }
+    }
+}
+
+/// Lets `action` use the cache of this thread. `None` on a thread that is on its way out, or that
+/// is using it already.
+pub(crate) fn with<T>(action: impl FnOnce(&mut ThreadCache) -> T) -> Option<T> {
+    thread_local! {
+        static MINE: RefCell<Option<Box<ThreadCache>>> = const { RefCell::new(None) };
+    }
+    let used = MINE.try_with(|mine| {
+        let mut mine = mine.try_borrow_mut().ok()?;
+        // Runtimes have hundreds of threads that never verify a token.
+        Some(action(
+            mine.get_or_insert_with(|| Box::new(ThreadCache::new())),
+        ))
+    });
+    used.ok().flatten()
+}
