@@ -1,7 +1,7 @@
 //! Ten million epochs: how much memory they take, how long they take to load, and what they
 //! cost a verify. Prints ratios, each of one run.
 //!
-//! `cargo bench --manifest-path benches/Cargo.toml --bench large-table`; the number of epochs
+//! `cargo bench --manifest-path benches/Cargo.toml --bench table`; the number of epochs
 //! can be given by `EPOCHKEY_EPOCHS`, and a file to be filled, or that was, by `EPOCHKEY_FILE`.
 
 use std::{
