@@ -6,9 +6,14 @@ use std::{collections::BTreeMap, fs, io, time::Duration};
 use crate::{Row, criterion_directory};
 
 const TURN: Duration = Duration::from_millis(1);
-const ROUNDS: usize = 1000;
-/// This part of a turn comes before it and is not counted: it brings back into the caches what
-/// the other side has driven out.
+/// Every row has its turns in so many visits, spread over the time that all rows take: a
+/// neighbour who slows down some instructions and not others, as on the other half of a core,
+/// then comes and goes for all rows alike.
+const VISITS: usize = 20;
+const TURNS_OF_A_VISIT: usize = 50;
+/// A visit begins with this, which is not counted: it fills caches again that others have used.
+const WARM_UP: Duration = Duration::from_millis(20);
+/// This part of a turn comes before it and is not counted, for the same reason.
 const NOT_COUNTED: u64 = 8;
 
 /// The file beside criterion's own of a group in which `results` finds the medians of its rows.
@@ -20,16 +25,19 @@ pub const RATIOS: &str = "in-turns.json";
 ///
 /// If it cannot be kept.
 pub fn measure_in_turns(group: &str, floor: &mut dyn Row, rows: &mut [Box<dyn Row>]) {
+    let mut ratios = vec![Vec::new(); rows.len()];
+    for _ in 0..VISITS {
+        for (row, ratios) in rows.iter_mut().zip(&mut ratios) {
+            ratios.extend(visit(floor, &mut **row));
+        }
+    }
     println!("× {}, measured in turns of a millisecond:", floor.id());
+    println!("  {:<40} {:>8} {:>8} {:>8}", "", "10 %", "median", "90 %");
     let mut medians = BTreeMap::from([(floor.id().to_owned(), 1.0)]);
-    for row in rows {
-        let ratios = ratios(floor, &mut **row);
-        let median = quantile(&ratios, 0.5);
-        println!(
-            "  {:<40} median {median:>7.2}   90 % below {:>7.2}",
-            row.id(),
-            quantile(&ratios, 0.9)
-        );
+    for (row, mut ratios) in rows.iter().zip(ratios) {
+        ratios.sort_by(f64::total_cmp);
+        let [low, median, high] = [0.1, 0.5, 0.9].map(|of| quantile(&ratios, of));
+        println!("  {:<40} {low:>8.2} {median:>8.2} {high:>8.2}", row.id());
         medians.insert(row.id().to_owned(), median);
     }
     keep(group, &medians).expect("the target directory can be written to");
@@ -41,17 +49,13 @@ fn keep(group: &str, medians: &BTreeMap<String, f64>) -> io::Result<()> {
     fs::write(directory.join(RATIOS), serde_json::to_vec_pretty(medians)?)
 }
 
-/// In ascending order.
-fn ratios(floor: &mut dyn Row, row: &mut dyn Row) -> Vec<f64> {
+fn visit(floor: &mut dyn Row, row: &mut dyn Row) -> Vec<f64> {
     let (floor_times, row_times) = (calls_of_a_turn(floor), calls_of_a_turn(row));
-    let mut ratios: Vec<_> = (0..ROUNDS)
-        .map(|_| {
-            let floor = turn(floor, floor_times);
-            turn(row, row_times) / floor
-        })
-        .collect();
-    ratios.sort_by(f64::total_cmp);
-    ratios
+    let ratios = (0..TURNS_OF_A_VISIT).map(|_| {
+        let floor = turn(floor, floor_times);
+        turn(row, row_times) / floor
+    });
+    ratios.collect()
 }
 
 /// Seconds a call.
@@ -64,7 +68,7 @@ fn calls_of_a_turn(row: &mut dyn Row) -> u64 {
     let mut times = 1;
     loop {
         let took = row.run(times);
-        if took >= TURN {
+        if took >= WARM_UP {
             return (times as f64 * TURN.div_duration_f64(took)).ceil() as u64;
         }
         times *= 2;
@@ -97,8 +101,9 @@ mod tests {
     fn ratios_are_of_single_calls() {
         let mut floor = Pretended(Duration::from_nanos(300));
         let mut slow = Pretended(Duration::from_micros(3));
-        let ratios = ratios(&mut floor, &mut slow);
-        assert!((quantile(&ratios, 0.5) - 10.0).abs() < 1e-6);
+        for ratio in visit(&mut floor, &mut slow) {
+            assert!((ratio - 10.0).abs() < 1e-6, "{ratio}");
+        }
     }
 
     #[test]
