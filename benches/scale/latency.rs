@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use epochkey::{Authority, Token};
+use epochkey::Authority;
 use hdrhistogram::Histogram;
 
 use crate::tokens;
@@ -55,15 +55,28 @@ pub(crate) fn print(while_what: &str, authority: &Authority) {
     );
 }
 
+impl Times {
+    fn new() -> Self {
+        let longest = Duration::from_secs(60).as_nanos() as u64;
+        let histogram = || Histogram::new_with_max(longest, 3).expect("a histogram");
+        Self {
+            verify: histogram(),
+            nothing: histogram(),
+            empty_loop: histogram(),
+        }
+    }
+}
+
 fn measure(authority: &Authority) -> Times {
-    let longest = Duration::from_secs(60).as_nanos() as u64;
-    let histogram = || Histogram::new_with_max(longest, 3).expect("a histogram");
-    let mut times = Times {
-        verify: histogram(),
-        nothing: histogram(),
-        empty_loop: histogram(),
-    };
-    let turns = turns_as_long(authority);
+    // How many turns of the loop are as long is found out where it is measured, for a loop runs
+    // faster by itself.
+    const TURNS: u64 = 1000;
+    let mut first = Times::new();
+    cycle(authority, TURNS, &mut first);
+    let typical = |times: &Histogram<u64>| times.value_at_quantile(0.5);
+    let turns = TURNS * typical(&first.verify) / typical(&first.empty_loop);
+
+    let mut times = Times::new();
     let begun = Instant::now();
     while begun.elapsed() < FOR {
         cycle(authority, turns, &mut times);
@@ -76,7 +89,7 @@ fn cycle(authority: &Authority, turns: u64, times: &mut Times) {
     for _ in 0..CYCLES {
         for token in &tokens {
             let before = Instant::now();
-            verify(authority, token);
+            black_box(authority.verify(black_box(token)).expect("a good token"));
             let verified = Instant::now();
             let nothing = Instant::now();
             do_nothing(turns);
@@ -92,30 +105,8 @@ fn cycle(authority: &Authority, turns: u64, times: &mut Times) {
     }
 }
 
-fn verify(authority: &Authority, token: &Token) {
-    black_box(authority.verify(black_box(token)).expect("a good token"));
-}
-
 fn do_nothing(turns: u64) {
     for turn in 0..turns {
         black_box(turn);
     }
-}
-
-/// How many turns of an empty loop take as long as a verify of a token that was seen before.
-fn turns_as_long(authority: &Authority) -> u64 {
-    const TURNS: u64 = 10_000;
-    let tokens = tokens(authority);
-    let shortest = |act: &dyn Fn()| {
-        let times = (0..200).map(|_| {
-            let started = Instant::now();
-            act();
-            started.elapsed()
-        });
-        times.min().unwrap_or_default()
-    };
-    let verifies = shortest(&|| tokens.iter().for_each(|token| verify(authority, token)));
-    let verify = verifies.as_secs_f64() / tokens.len() as f64;
-    let turn = shortest(&|| do_nothing(TURNS)).as_secs_f64() / TURNS as f64;
-    (verify / turn).ceil() as u64
 }
