@@ -63,16 +63,15 @@ pub(crate) fn since_epoch(seconds: UnixSeconds) -> SystemTime {
 pub(crate) struct Moment {
     /// The time that does not run backwards.
     pub(crate) now: UnixSeconds,
-    /// What the wall clock said.
-    pub(crate) wall: SystemTime,
+    /// What the wall clock said, in the units of stores.
+    pub(crate) wall: StoreTime,
     /// What the monotonic clock said, if it is needed.
     pub(crate) monotonic: Duration,
 }
 
 impl Moment {
-    /// The wall clock in the units of stores.
     pub(crate) fn store_time(&self) -> StoreTime {
-        StoreTime::from_system_time(self.wall)
+        self.wall
     }
 }
 
@@ -120,7 +119,8 @@ impl Timekeeper {
     /// for at most `max_clock_skew` above the wall clock: after one wrong step
     /// forward, fresh tokens would be refused until the clock got there again.
     fn at(&self, monotonic: Duration, wall: SystemTime) -> Moment {
-        let seconds = unix_seconds(wall);
+        let wall = StoreTime::from_system_time(wall);
+        let seconds = wall.as_unix_millis() / 1000;
         let latest = self.latest.load(Ordering::Relaxed);
         if seconds > latest {
             self.latest.fetch_max(seconds, Ordering::Relaxed);

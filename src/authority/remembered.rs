@@ -7,7 +7,7 @@
 
 use super::{
     Inner,
-    verify::{Bound, Judge, check_fresh},
+    verify::{Bound, check_fresh},
 };
 use crate::{
     Verified, VerifyError,

@@ -93,12 +93,12 @@ fn nanos(moment: Moment) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::UNIX_EPOCH;
+    use crate::store::StoreTime;
 
     fn at(wall: u64, monotonic: u64) -> Moment {
         Moment {
             now: wall,
-            wall: UNIX_EPOCH + Duration::from_secs(wall),
+            wall: StoreTime::from_unix_millis(wall * 1000),
             monotonic: Duration::from_secs(monotonic),
         }
     }

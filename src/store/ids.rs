@@ -100,7 +100,8 @@ impl StoreTime {
     /// The moment of a wall clock; a time before 1970 counts as 1970.
     pub fn from_system_time(time: SystemTime) -> Self {
         let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+        let millis = since.as_secs().saturating_mul(1000);
+        Self(millis.saturating_add(u64::from(since.subsec_millis())))
     }
 
     pub(crate) fn saturating_add(self, duration: Duration) -> Self {

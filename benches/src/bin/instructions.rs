@@ -64,7 +64,9 @@ fn check() -> Result<ExitCode> {
         *count as f64 > before as f64 * (1.0 + MOST_GROWTH)
     };
     if counts.iter().any(has_grown) {
-        eprintln!("a count has grown by more than 5 %: make it smaller, or commit to it by `write`");
+        eprintln!(
+            "a count has grown by more than 5 %: make it smaller, or commit to it by `write`"
+        );
         return Ok(ExitCode::FAILURE);
     }
     Ok(ExitCode::SUCCESS)
