@@ -1,7 +1,7 @@
 //! What a thread remembers of the tokens it has verified, so that the next look costs less.
 //!
 //! Nothing here decides anything: what is remembered says since which moment of the epoch table
-//! it holds ([`AsOf`]), and whoever uses it looks whether it still does. It belongs to one table,
+//! it holds ([`AsOf`](crate::epoch_table::AsOf)), and whoever uses it looks whether it still does. It belongs to one table,
 //! and so to one [`Authority`](crate::Authority).
 
 mod bytes;
