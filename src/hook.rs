@@ -7,6 +7,8 @@
 pub(crate) enum Place {
     /// A token's ring key was found; the epoch table was not read yet.
     KeyFound,
+    /// It was asked at which moment the table is; it was not read yet.
+    MomentTaken,
     /// An issued token's seal was made; its mark was not checked yet.
     Sealed,
     /// A token's seal was found to be another one; how old the news is was not asked.

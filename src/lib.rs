@@ -21,7 +21,8 @@
 //! [Bumping](Authority::bump) a scope starts a new epoch with a fresh random secret, and
 //! every seal made before it is wrong from then on. [Swapping](Authority::swap_key) the
 //! key ring breaks every signature. Verifying computes the seal again from a table in
-//! memory: no I/O, no lock that a writer can hold, no state for each token.
+//! memory, or finds that nothing it is made of has changed: no I/O, no lock that a writer
+//! can hold, no state that a token needs.
 //!
 //! # Ten lines
 //!

@@ -40,8 +40,9 @@ pub struct Verified {
     stood: Stood,
 }
 
-/// The last known moment at which a token's seal was the one of its scopes: all that anybody
-/// writes here is true, so whoever reads it need not know who did.
+/// A moment such that the token's seal is the right one if the table still answers with it, or
+/// shows no epoch of its scopes after it. That stays so whoever wrote it, so the order in which
+/// threads see what others write here does not matter.
 struct Stood {
     table: TableId,
     position: AtomicU64,
@@ -151,7 +152,8 @@ impl Verified {
         self.payload.str(self.members().audience)
     }
 
-    /// The token's random id (`jti`, RFC 7519 section 4.1.7), for logs.
+    /// The token's random id (`jti`, RFC 7519 section 4.1.7), for logs. Threads draw ids in
+    /// advance: a process that was copied, as by `fork`, may give some of them again.
     pub fn token_id(&self) -> &str {
         self.payload.str(self.members().token_id)
     }

@@ -6,8 +6,8 @@
 //! Whatever is not found good here takes every step, which then say what is wrong with it.
 
 use super::{
-    Inner,
-    verify::{Bound, check_fresh},
+    Inner, Step,
+    verify::{Bound, swapped},
 };
 use crate::{
     Verified, VerifyError,
@@ -44,16 +44,15 @@ impl Inner {
 
     /// Finds a token good that this thread has seen before.
     fn verify_again(&self, bound: Bound<'_>, token: TokenOf<'_>, now: Now) -> Option<Verified> {
-        thread_cache::with(|cache| {
+        thread_cache::look(|cache| {
             let known = cache.tokens.find(token)?;
-            let members = &known.payload().members;
-            self.check_times(bound.key, members, now.seconds).ok()?;
-            check_fresh(now).ok()?;
-            self.still_stands(bound, known)
-                .ok()
-                .filter(|stands| *stands)?;
-            self.check_authentication(members, now).ok()?;
-            Some(known.again(now.seconds))
+            let checked = self.check_now(bound, &known.payload().members, now, |step| {
+                let stands =
+                    step != Step::Seal || self.still_stands(bound, known).map_err(swapped)?;
+                // Whatever it is: it is found out elsewhere.
+                stands.then_some(()).ok_or(VerifyError::Malformed)
+            });
+            checked.ok().map(|()| known.again(now.seconds))
         })?
     }
 
@@ -69,6 +68,7 @@ impl Inner {
             return Seal::compute(ring, key, grant.scopes());
         }
         let moment = ring.table().as_of();
+        hook::reached(Place::MomentTaken);
         let of = seal_of(bound, written.as_bytes());
         if let Some(seal) = known_seal(bound, of, || grant.scopes(), moment)? {
             return Ok(seal);
@@ -133,7 +133,7 @@ fn known_seal<'a, S: Iterator<Item = ScopeRef<'a>>>(
     moment: Option<AsOf>,
 ) -> Result<Option<Seal>, BelowFloor> {
     let Bound { ring, key } = bound;
-    let known = thread_cache::with(|cache| {
+    let known = thread_cache::look(|cache| {
         let Some(known) = cache.seals.find(of) else {
             return Ok(None);
         };
@@ -144,4 +144,130 @@ fn known_seal<'a, S: Iterator<Item = ScopeRef<'a>>>(
         Ok(Some(known.seal))
     });
     known.unwrap_or(Ok(None))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        Authority, Grant, MemoryStore, Policy, Scope, Token, Verified, VerifyError, hook, testing,
+    };
+
+    fn authority() -> Authority {
+        let builder = testing::by_hand(Authority::builder("i", "a"));
+        let builder = builder.policy(Policy::default().thread_caches(true));
+        builder.open(MemoryStore::new()).unwrap()
+    }
+
+    /// A token that the thread knows.
+    fn known(authority: &Authority) -> (Token, Verified) {
+        let token = authority.issue(Grant::user("u")).unwrap();
+        let verified = [(); 3].map(|()| authority.verify(&token).unwrap());
+        let [.., verified] = verified;
+        (token, verified)
+    }
+
+    fn bump(authority: &Authority) {
+        testing::finish(authority, authority.bump(Scope::user("u"))).unwrap();
+    }
+
+    fn label<T>(outcome: Result<T, VerifyError>) -> &'static str {
+        outcome.map_or_else(|error| error.label(), |_| "good")
+    }
+
+    /// Whoever looks at what is not remembered sees the event already: so must the others.
+    #[test]
+    fn an_event_that_is_shown_is_in_force_for_what_is_known() {
+        let authority = authority();
+        for _ in 0..3 {
+            let (token, verified) = known(&authority);
+            let (looking, looked) = (authority.clone(), token.clone());
+            hook::at_next(hook::Place::EventShown, move || {
+                assert_eq!(looking.replica().ring().table().as_of(), None);
+                for _ in 0..2 {
+                    assert_eq!(label(looking.verify(&looked)), "revoked");
+                    assert_eq!(label(looking.recheck(&verified)), "revoked");
+                }
+                // And what is issued now is good now, and then.
+                let new = looking.issue(Grant::user("u")).unwrap();
+                assert_eq!(label(looking.verify(&new)), "good");
+            });
+            bump(&authority);
+            assert_eq!(label(authority.verify(&token)), "revoked");
+            assert!(authority.replica().ring().table().as_of().is_some());
+        }
+    }
+
+    /// A bump between the question which moment it is and the look at the table: what was seen
+    /// is not taken for what is so after it.
+    #[test]
+    fn a_bump_behind_the_moment_is_not_taken_for_known() {
+        for after_another in [false, true] {
+            let authority = authority();
+            let (token, verified) = known(&authority);
+            let same_user = authority.issue(Grant::user("u")).unwrap();
+            let looks: [&dyn Fn(&Authority); 4] = [
+                &|authority| drop(authority.verify(&token)),
+                &|authority| drop(authority.recheck(&verified)),
+                &|authority| drop(authority.verify(&same_user)),
+                &|authority| drop(authority.issue(Grant::user("u"))),
+            ];
+            for look in looks {
+                let (fresh, fresh_verified) = known(&authority);
+                if after_another {
+                    // So that the moment is another one, and the table is read.
+                    testing::finish(&authority, authority.bump(Scope::user("v"))).unwrap();
+                }
+                let bumping = authority.clone();
+                hook::at_next(hook::Place::MomentTaken, move || bump(&bumping));
+                look(&authority);
+                for _ in 0..3 {
+                    for dead in [&token, &same_user, &fresh] {
+                        assert_eq!(label(authority.verify(dead)), "revoked");
+                    }
+                    for dead in [&verified, &fresh_verified] {
+                        assert_eq!(label(authority.recheck(dead)), "revoked");
+                    }
+                    let alive = authority.issue(Grant::user("u")).unwrap();
+                    assert_eq!(label(authority.verify(alive)), "good");
+                }
+            }
+        }
+    }
+
+    /// The token's own key is live, and so is another one: whose header does not make it
+    /// another token.
+    #[test]
+    fn a_known_token_under_the_header_of_another_key_is_a_forgery() {
+        let authority = authority();
+        let (token, _) = known(&authority);
+        testing::finish(&authority, authority.rotate_key()).unwrap();
+        let ring = authority.replica().ring_to_keep();
+        let [first, second] = ring.keys() else {
+            panic!("two keys are live")
+        };
+        let rest = token.as_str().strip_prefix(first.header()).unwrap();
+        let forged = format!("{}{rest}", second.header());
+        for _ in 0..3 {
+            assert_eq!(label(authority.verify(&token)), "good");
+            assert_eq!(label(authority.verify(&forged)), "bad_signature");
+        }
+    }
+
+    /// "Off" is also for issuing.
+    #[test]
+    fn without_caches_nothing_is_remembered() {
+        let builder = Authority::builder("i", "a").policy(Policy::default().thread_caches(false));
+        let authority = builder.open(MemoryStore::new()).unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let token = authority.issue(Grant::user("u")).unwrap();
+                for _ in 0..3 {
+                    authority.issue(Grant::user("u")).unwrap();
+                    authority.verify(&token).unwrap();
+                    authority.verify("not a token").unwrap_err();
+                }
+                assert!(crate::thread_cache::look(|_| ()).is_none());
+            });
+        });
+    }
 }

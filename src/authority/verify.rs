@@ -1,4 +1,4 @@
-//! The one verify path.
+//! The one verify path: all steps, for a token of which nothing is known.
 
 use std::sync::Arc;
 
@@ -61,7 +61,8 @@ impl Authority {
     /// age is kept.
     ///
     /// It reads memory of this process only, never waits, and allocates nothing for a
-    /// good token. A `verified` of another authority is refused as `UnknownKey`.
+    /// good token. A `verified` of an authority with other keys is refused as `UnknownKey`; of
+    /// one with the same store and another issuer or audience, these are not compared again.
     ///
     /// ```
     /// # use epochkey::{Authority, Grant, MemoryStore, Scope};
@@ -78,7 +79,8 @@ impl Authority {
     ///
     /// # Errors
     ///
-    /// A [`VerifyError`], as [`verify`](Self::verify) would give for the token now.
+    /// A [`VerifyError`], as [`verify`](Self::verify) would give for the token now if it is one of
+    /// this authority's.
     pub fn recheck(&self, verified: &Verified) -> Result<(), VerifyError> {
         let outcome = self.inner.recheck(verified);
         if let Err(error) = &outcome {
@@ -114,12 +116,12 @@ impl Inner {
         hook::reached(Place::KeyFound);
         let bound = Bound { ring: &ring, key };
         let payload = verified.payload();
-        self.check_times(key, &payload.members, now.seconds)?;
-        check_fresh(now)?;
-        if !self.still_stands(bound, verified).map_err(swapped)? {
-            verified.stands(self.check_seal(bound, payload, now)?);
-        }
-        self.check_authentication(&payload.members, now)
+        self.check_now(bound, &payload.members, now, |step| {
+            if step == Step::Seal && !self.still_stands(bound, verified).map_err(swapped)? {
+                verified.stands(self.check_seal(bound, payload, now)?);
+            }
+            Ok(())
+        })
     }
 
     fn count_refused(&self, error: &VerifyError) {
@@ -167,32 +169,43 @@ impl Inner {
         }
 
         let bound = Bound { ring, key };
-        let stood = self.check_now(bound, &payload, now, &mut enter)?;
+        let mut stood = ring.table().beginning();
+        self.check_now(bound, members, now, |step| {
+            enter(step);
+            if step == Step::Seal {
+                stood = self.check_seal(bound, &payload, now)?;
+            }
+            Ok(())
+        })?;
         Ok(Verified::new(payload, key.id(), now.seconds, stood))
     }
 
-    /// The steps that depend on the moment: times, freshness, seal, authentication. Gives the
-    /// moment at which the seal was the right one.
-    fn check_now(
+    /// The steps that depend on the moment: times, freshness, seal, authentication. `enter` is
+    /// told before each, and judges the seal itself: it is computed, or known.
+    pub(super) fn check_now(
         &self,
         bound: Bound<'_>,
-        payload: &SignedPayload,
+        members: &Members,
         now: Now,
-        enter: &mut impl FnMut(Step),
-    ) -> Result<AsOf, VerifyError> {
-        let members = &payload.members;
-        enter(Step::Times);
+        mut enter: impl FnMut(Step) -> Result<(), VerifyError>,
+    ) -> Result<(), VerifyError> {
+        enter(Step::Times)?;
         self.check_times(bound.key, members, now.seconds)?;
 
-        enter(Step::Freshness);
-        check_fresh(now)?;
+        enter(Step::Freshness)?;
+        if !now.is_fresh {
+            return Err(VerifyError::StaleEpochs);
+        }
 
-        enter(Step::Seal);
-        let stood = self.check_seal(bound, payload, now)?;
+        enter(Step::Seal)?;
 
-        enter(Step::Authentication);
-        self.check_authentication(members, now)?;
-        Ok(stood)
+        enter(Step::Authentication)?;
+        match self.policy.max_authentication_age {
+            Some(age) if !members.authenticated_within(age, now.seconds) => {
+                Err(VerifyError::AuthenticationTooOld)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Whether the seal of a token that was verified before is still the right one, without
@@ -204,6 +217,7 @@ impl Inner {
     ) -> Result<bool, BelowFloor> {
         let Bound { ring, key } = bound;
         let moment = ring.table().as_of();
+        hook::reached(Place::MomentTaken);
         let (scopes, stood) = (|| verified.payload().scopes(), verified.stood());
         let stands = Seal::stands(ring, key, scopes, stood, moment)?;
         if let Some(moment) = moment.filter(|moment| stands && *moment != stood) {
@@ -221,6 +235,7 @@ impl Inner {
     ) -> Result<AsOf, VerifyError> {
         let Bound { ring, key } = bound;
         let moment = ring.table().as_of();
+        hook::reached(Place::MomentTaken);
         let stood = moment.unwrap_or(ring.table().beginning());
         if self
             .has_known_seal(bound, payload, moment)
@@ -241,19 +256,6 @@ impl Inner {
         Err(VerifyError::Revoked { scope })
     }
 
-    pub(super) fn check_authentication(
-        &self,
-        members: &Members,
-        now: Now,
-    ) -> Result<(), VerifyError> {
-        match self.policy.max_authentication_age {
-            Some(age) if !members.authenticated_within(age, now.seconds) => {
-                Err(VerifyError::AuthenticationTooOld)
-            }
-            _ => Ok(()),
-        }
-    }
-
     /// Whether another replica may have issued the token after a bump that is not known
     /// here yet: then it is not revoked, but too new.
     fn may_be_after(&self, news_of: Option<UnixSeconds>, members: &Members) -> bool {
@@ -261,7 +263,7 @@ impl Inner {
         news_of.is_some_and(|news| members.issued_at.saturating_add(margin) > news)
     }
 
-    pub(super) fn check_times(
+    fn check_times(
         &self,
         key: &RingKey,
         members: &Members,
@@ -287,15 +289,8 @@ impl Inner {
 }
 
 /// Below the floor: the ring was swapped while the token was looked at.
-fn swapped(_: BelowFloor) -> VerifyError {
+pub(super) fn swapped(_: BelowFloor) -> VerifyError {
     VerifyError::UnknownKey
-}
-
-pub(super) fn check_fresh(now: Now) -> Result<(), VerifyError> {
-    match now.is_fresh {
-        true => Ok(()),
-        false => Err(VerifyError::StaleEpochs),
-    }
 }
 
 /// A replica that has heard nothing for long cannot know the keys that were introduced

@@ -63,8 +63,7 @@ impl TableKey {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct BelowFloor;
 
-/// A moment of one table: all that is read from it at this moment is what its events up to a
-/// position made.
+/// A moment of one table, between two events: see [`EpochTable::as_of`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct AsOf {
     pub(crate) table: TableId,
@@ -79,6 +78,10 @@ impl TableId {
     fn next() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+
+    pub(crate) fn number(self) -> u64 {
+        self.0
     }
 }
 
@@ -134,17 +137,21 @@ impl EpochTable {
     }
 
     /// This moment; `None` while an event is being applied, for then the table shows neither
-    /// the moment before it nor the one after.
+    /// the moment before it nor the one after, and behind one that could not be applied.
     ///
-    /// What was read from the table after a moment holds for as long as this answers with the
-    /// same one: whoever has seen anything of a later event also sees that it has begun.
+    /// What was read of a scope *after* a moment was given holds for as long as this answers with
+    /// the same one, in every thread. It shows all events up to there, for they were applied. If it
+    /// shows anything of a later one, then that had begun, and whoever has read it, or was told so,
+    /// can get this moment no more: `begun` is stored before shards and rings are, which are
+    /// loaded with at least acquire ordering, and never goes back.
     pub(crate) fn as_of(&self) -> Option<AsOf> {
         let position = self.applied();
         let table = self.id;
         (self.begun.load(Ordering::Acquire) == position).then_some(AsOf { table, position })
     }
 
-    /// The moment before the first event.
+    /// The moment before the first event, for what is not known to have been right at any: it
+    /// holds if no scope has an epoch at all.
     pub(crate) fn beginning(&self) -> AsOf {
         let (table, position) = (self.id, 0);
         AsOf { table, position }

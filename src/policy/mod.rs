@@ -154,18 +154,19 @@ impl Policy {
 
 /// Speed.
 impl Policy {
-    /// Whether each thread remembers the last 2,048 tokens that it verified more than once, and
-    /// the seals of the last 2,048 users. On by default.
+    /// Whether each thread remembers up to 2,048 tokens that it verified more than once, and the
+    /// seals of as many users (and of the sessions and groups that came with them). On by default.
     ///
     /// A token that comes again then costs a fraction of its first verification. It is compared
     /// as a whole and in constant time; ring key, expiry, freshness and the epochs of all its
     /// scopes are looked at each time, so a bump, a swap or a retirement is in force at the next
     /// call as without.
     ///
-    /// Each thread that verifies takes memory for itself as it comes to know tokens: about
-    /// 1.5 MiB when it is full of tokens of 350 bytes, and never more than 6 MiB. Tokens longer
-    /// than 1 KiB are not remembered. What it remembers, the text of tokens among it, stays in
-    /// memory until something else takes its place or the thread ends.
+    /// Each thread that verifies or issues takes memory for itself as it comes to know tokens:
+    /// about 1.5 MiB when it is full of tokens of 350 bytes, and never more than 6 MiB. Tokens with
+    /// more than 1 KiB behind the header are not remembered. What is remembered, the text of
+    /// tokens among it, stays in memory until something else takes its place or the thread ends,
+    /// also when the authority is gone, and is not wiped.
     pub fn thread_caches(mut self, on: bool) -> Self {
         self.thread_caches = on;
         self

@@ -31,18 +31,26 @@ impl ThreadCache {
     }
 }
 
+thread_local! {
+    static MINE: RefCell<Option<Box<ThreadCache>>> = const { RefCell::new(None) };
+}
+
 /// Lets `action` use the cache of this thread. `None` on a thread that is on its way out, or that
 /// is using it already.
 pub(crate) fn with<T>(action: impl FnOnce(&mut ThreadCache) -> T) -> Option<T> {
-    thread_local! {
-        static MINE: RefCell<Option<Box<ThreadCache>>> = const { RefCell::new(None) };
-    }
-    let used = MINE.try_with(|mine| {
-        let mut mine = mine.try_borrow_mut().ok()?;
-        // Runtimes have hundreds of threads that never verify a token.
-        Some(action(
-            mine.get_or_insert_with(|| Box::new(ThreadCache::new())),
-        ))
-    });
+    in_mine(|mine| {
+        let mine = mine.get_or_insert_with(|| Box::new(ThreadCache::new()));
+        Some(action(mine))
+    })
+}
+
+/// The same, but `None` also on a thread that remembers nothing: runtimes have hundreds that
+/// never verify a token, or only forged ones.
+pub(crate) fn look<T>(action: impl FnOnce(&mut ThreadCache) -> T) -> Option<T> {
+    in_mine(|mine| mine.as_deref_mut().map(action))
+}
+
+fn in_mine<T>(action: impl FnOnce(&mut Option<Box<ThreadCache>>) -> Option<T>) -> Option<T> {
+    let used = MINE.try_with(|mine| action(&mut *mine.try_borrow_mut().ok()?));
     used.ok().flatten()
 }

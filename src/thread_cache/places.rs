@@ -2,6 +2,8 @@
 
 use std::hash::{BuildHasher, RandomState};
 
+use crate::{epoch_table::TableId, store::KeyId};
+
 /// So many ways that few sets overflow before most are full: of 1,024 entries more than 99 in 100
 /// are in a set that has a place for each.
 const SETS: usize = 128;
@@ -10,8 +12,8 @@ const WAYS: usize = 16;
 /// Which of the entries may be meant, as far as a few bits can tell. No mark is zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Mark {
-    set: usize,
-    bits: u32,
+    pub(super) set: usize,
+    pub(super) bits: u32,
 }
 
 impl Mark {
@@ -133,6 +135,12 @@ impl Seen {
         }
         seen
     }
+}
+
+/// So that what two keys or two authorities have in common does not meet in one mark.
+pub(super) fn seed_for(seed: u64, table: TableId, key: KeyId) -> u64 {
+    let [a, b, c, d, e, f, g, h, ..] = *key.as_bytes();
+    seed ^ table.number() ^ u64::from_le_bytes([a, b, c, d, e, f, g, h])
 }
 
 /// Another number in each thread, so that nobody outside can choose what meets in one place.

@@ -67,6 +67,62 @@ impl Seals {
     }
 
     fn mark(&self, of: SealOf<'_>) -> Mark {
-        Mark::of(bytes::mixed(of.scopes, self.seed))
+        Mark::of(bytes::mixed(
+            of.scopes,
+            places::seed_for(self.seed, of.table, of.key),
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+    use crate::{crypto::SystemRandom, epoch_table::EpochTable};
+
+    fn seal_of<'a>(table: &EpochTable, key: KeyId, scopes: &'a [u8]) -> SealOf<'a> {
+        let table = table.id();
+        SealOf { table, key, scopes }
+    }
+
+    /// Two lists of scopes with the same mark are still two.
+    #[test]
+    fn a_seal_is_that_of_its_own_scopes() {
+        let (table, key) = (EpochTable::new(0, 7), KeyId::draw(&SystemRandom).unwrap());
+        let mut seals = Seals::new();
+        let of = |scopes| seal_of(&table, key, scopes);
+        let mut marks = HashMap::new();
+        let (one, other) = (0..)
+            .find_map(|number: u32| {
+                let scopes = number.to_string();
+                let mark = seals.mark(seal_of(&table, key, scopes.as_bytes()));
+                let met = marks.insert((mark.set, mark.bits), scopes.clone());
+                met.map(|other| (scopes, other))
+            })
+            .unwrap();
+        let (one, other) = (of(one.as_bytes()), of(other.as_bytes()));
+        let as_of = table.as_of().unwrap();
+        for _ in 0..2 {
+            seals.computed(one, Seal::from_bytes([1; 16]), as_of);
+        }
+        assert_eq!(seals.find(one).unwrap().seal, Seal::from_bytes([1; 16]));
+        assert!(seals.find(other).is_none(), "another user's seal");
+    }
+
+    /// Nothing is remembered for another table or another key, or of a list that is too long.
+    #[test]
+    fn a_seal_is_that_of_its_own_table_and_key() {
+        let tables = [EpochTable::new(0, 7), EpochTable::new(0, 7)];
+        let keys = [(); 2].map(|()| KeyId::draw(&SystemRandom).unwrap());
+        let mut seals = Seals::new();
+        let ours = seal_of(&tables[0], keys[0], b"u");
+        let long = seal_of(&tables[0], keys[0], &[b'u'; LONGEST + 1]);
+        for of in [ours, ours, long, long] {
+            seals.computed(of, Seal::from_bytes([1; 16]), tables[0].as_of().unwrap());
+        }
+        assert!(seals.find(ours).is_some() && seals.find(long).is_none());
+        assert!(seals.find(seal_of(&tables[1], keys[0], b"u")).is_none());
+        assert!(seals.find(seal_of(&tables[0], keys[1], b"u")).is_none());
     }
 }

@@ -69,6 +69,7 @@ impl Tokens {
 
     fn mark(&self, of: TokenOf<'_>) -> Option<Mark> {
         let (_, last) = of.text.split_last_chunk::<TELLING>()?;
-        (of.text.len() <= LONGEST).then(|| Mark::of(bytes::mixed(last, self.seed)))
+        let seed = places::seed_for(self.seed, of.table, of.key);
+        (of.text.len() <= LONGEST).then(|| Mark::of(bytes::mixed(last, seed)))
     }
 }

@@ -102,7 +102,7 @@ fn it_is_dead_when_it_expires() {
 #[test]
 fn it_is_not_accepted_before_it_was_issued() {
     let fleet = Fleet::new();
-    let authority = fleet.remembering();
+    let authority = fleet.alone();
     let token = authority.issue(Grant::user("u")).unwrap();
     get_known(&authority, &token);
     fleet.clock.rewind(HOUR);
@@ -140,7 +140,42 @@ fn a_bump_made_elsewhere_kills_it_when_it_is_applied() {
     assert_eq!(label(here.verify(&token)), "revoked");
 }
 
-/// A restart has other keys, and a table of its own.
+/// The bump comes with a snapshot, and the same keys with a new table.
+#[test]
+fn a_bump_that_comes_with_a_snapshot_kills_it() {
+    let fleet = Fleet::new();
+    let (here, there) = (fleet.remembering(), fleet.remembering());
+    let token = here.issue(Grant::user("u")).unwrap();
+    let verified = get_known(&here, &token);
+    let other = here.issue(Grant::user("v")).unwrap();
+    let other_verified = get_known(&here, &other);
+    testing::finish(&there, there.bump(Scope::user("u"))).unwrap();
+    fleet.clock.advance(2 * HOUR - Duration::from_secs(60));
+    fleet.server.trim();
+    testing::follow(&here).unwrap();
+    assert_eq!(label(here.verify(&token)), "revoked");
+    assert!(here.recheck(&verified).is_err());
+    for _ in 0..4 {
+        assert_eq!(label(here.verify(&other)), "good");
+        here.recheck(&other_verified).unwrap();
+    }
+}
+
+/// Tokens that are too long are verified each time.
+#[test]
+fn a_long_token_is_not_kept() {
+    let fleet = Fleet::new();
+    let authority = fleet.alone();
+    let claims = std::collections::HashMap::from([("text", "x".repeat(800))]);
+    let token = authority.issue(Grant::user("u").claims(&claims)).unwrap();
+    for _ in 0..2 {
+        authority.verify(&token).unwrap();
+    }
+    let count = allocation_counter::measure(|| drop(authority.verify(&token).unwrap()));
+    assert_eq!(count.count_total, 1);
+}
+
+/// A restart has other keys.
 #[test]
 fn a_restart_of_the_log_kills_it() {
     let fleet = Fleet::new();

@@ -18,8 +18,10 @@ fn nobody_gets_what_is_not_theirs_or_revoked() {
         .open(MemoryStore::new())
         .unwrap();
     let log_in = |user: usize| authority.issue(Grant::user(user.to_string())).unwrap();
-    // Each user's last generation that is dead, and tokens by generation.
-    let dead: Vec<AtomicU64> = (0..USERS).map(|_| AtomicU64::new(0)).collect();
+    // Below which of each user's generations a bump has returned, and has begun; and tokens by
+    // generation.
+    let [dead, begun] =
+        [(); 2].map(|()| -> Vec<AtomicU64> { (0..USERS).map(|_| AtomicU64::new(0)).collect() });
     let tokens: Vec<_> = (0..USERS)
         .map(|user| parking_lot::RwLock::new(vec![log_in(user)]))
         .collect();
@@ -27,8 +29,8 @@ fn nobody_gets_what_is_not_theirs_or_revoked() {
     let verified = AtomicU64::new(0);
     thread::scope(|scope| {
         for start in 0..4_usize {
-            let (authority, tokens, dead, done, verified) =
-                (&authority, &tokens, &dead, &done, &verified);
+            let (authority, tokens, dead, begun, done, verified) =
+                (&authority, &tokens, &dead, &begun, &done, &verified);
             scope.spawn(move || {
                 let mut user = start * 7;
                 while !done.load(Ordering::SeqCst) {
@@ -41,18 +43,28 @@ fn nobody_gets_what_is_not_theirs_or_revoked() {
                     for (generation, token) in last {
                         // Before the call: it is dead from here on.
                         let dead_below = dead[user].load(Ordering::SeqCst);
-                        let Ok(good) = authority.verify(&token) else {
-                            continue;
-                        };
-                        assert_eq!(good.user(), user.to_string());
-                        assert!(generation as u64 >= dead_below, "a revoked token is good");
-                        verified.fetch_add(1, Ordering::SeqCst);
+                        let outcome = [(); 3].map(|()| authority.verify(&token));
+                        let begun = begun[user].load(Ordering::SeqCst);
+                        for outcome in outcome {
+                            match outcome {
+                                Ok(good) => {
+                                    assert_eq!(good.user(), user.to_string());
+                                    assert!(generation as u64 >= dead_below, "it is revoked");
+                                    verified.fetch_add(1, Ordering::SeqCst);
+                                }
+                                Err(error) => {
+                                    assert_eq!(error.label(), "revoked");
+                                    assert!((generation as u64) < begun, "nobody revoked it");
+                                }
+                            }
+                        }
                     }
                 }
             });
         }
         for turn in 0..2000 {
             let user = turn * 3 % USERS;
+            begun[user].store(tokens[user].read().len() as u64, Ordering::SeqCst);
             authority
                 .bump(Scope::user(user.to_string()))
                 .wait()
@@ -68,7 +80,7 @@ fn nobody_gets_what_is_not_theirs_or_revoked() {
     assert!(verified.load(Ordering::SeqCst) > 0);
 }
 
-/// A thread that ends takes what it remembers with it, also where that outlives the authority.
+/// What a thread remembers may outlive the authority, and what it gave may outlive both.
 #[test]
 fn threads_end_in_any_order() {
     let authority = epochkey::testing::authority().unwrap();

@@ -31,7 +31,7 @@ const COMMITTED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/instructions.json"
 /// As a fraction of the committed count.
 const MOST_GROWTH: f64 = 0.05;
 /// What sets up and what is counted takes so many turns; half of them is subtracted.
-const TURNS: usize = 4;
+const TURNS: usize = 16;
 const USERS: usize = 256;
 const TOKENS_OF_EACH: usize = 2 * TURNS;
 
