@@ -7,6 +7,7 @@ mod explain;
 mod issue;
 mod keys;
 mod maintain;
+mod recheck;
 mod remembered;
 mod replicas;
 mod verify;
