@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Authority, Inner, verify::Bound};
+use super::{Authority, Inner, judge::Bound};
 use crate::{
     Grant, IssueError, Mark, Token,
     clock::{UnixSeconds, unix_seconds},

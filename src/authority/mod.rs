@@ -5,6 +5,7 @@ mod builder;
 mod bump;
 mod explain;
 mod issue;
+mod judge;
 mod keys;
 mod maintain;
 mod recheck;

@@ -2,7 +2,7 @@
 
 use super::{
     Authority, Inner, Step,
-    verify::{Bound, Judge, swapped, unknown_key},
+    judge::{Bound, Judge, swapped, unknown_key},
 };
 use crate::{
     Verified, VerifyError,

@@ -7,7 +7,7 @@
 
 use super::{
     Inner, Step,
-    verify::{Bound, swapped},
+    judge::{Bound, swapped},
 };
 use crate::{
     Verified, VerifyError,

@@ -1,16 +1,14 @@
 //! The one verify path: all steps, for a token of which nothing is known.
 
-use std::sync::Arc;
-
-use arc_swap::Guard;
-
-use super::{Authority, Inner, Step};
+use super::{
+    Authority, Inner, Step,
+    judge::{Bound, Judge, swapped, unknown_key},
+};
 use crate::{
     Scope, Verified, VerifyError,
     clock::UnixSeconds,
     epoch_table::{AsOf, BelowFloor},
     hook::{self, Place},
-    key_ring::KeyRing,
     replica::Now,
     ring_key::RingKey,
     scope::ScopeRef,
@@ -55,26 +53,7 @@ impl Authority {
     }
 }
 
-/// A ring and the key of it that a token is bound to.
-#[derive(Clone, Copy)]
-pub(super) struct Bound<'a> {
-    pub(super) ring: &'a KeyRing,
-    pub(super) key: &'a RingKey,
-}
-
-/// What a token is judged by: the time and then the ring, read once.
-pub(super) struct Judge {
-    pub(super) now: Now,
-    pub(super) ring: Guard<Arc<KeyRing>>,
-}
-
 impl Inner {
-    pub(super) fn judge(&self) -> Judge {
-        let now = self.replica.now();
-        let ring = self.replica.ring();
-        Judge { now, ring }
-    }
-
     pub(super) fn count_refused(&self, error: &VerifyError) {
         self.counters.refused(error);
         self.replica.observer().refused(error.label());
@@ -218,20 +197,6 @@ impl Inner {
     fn accepts(&self, audience: &[u8]) -> bool {
         let mut others = self.policy.accepted_audiences.iter();
         audience == self.audience.as_bytes() || others.any(|other| audience == other.as_bytes())
-    }
-}
-
-/// Below the floor: the ring was swapped while the token was looked at.
-pub(super) fn swapped(_: BelowFloor) -> VerifyError {
-    VerifyError::UnknownKey
-}
-
-/// A replica that has heard nothing for long cannot know the keys that were introduced
-/// meanwhile: it must not have clients throw honest tokens away.
-pub(super) fn unknown_key(now: Now) -> VerifyError {
-    match now.is_fresh {
-        true => VerifyError::UnknownKey,
-        false => VerifyError::StaleEpochs,
     }
 }
 
