@@ -18,6 +18,9 @@ pub mod remedies {
 pub mod replicas {
     #![doc = include_str!("replicas.md")]
 }
+pub mod revocation {
+    #![doc = include_str!("revocation.md")]
+}
 pub mod sessions {
     #![doc = include_str!("sessions.md")]
 }
