@@ -5,6 +5,9 @@
 pub mod backups {
     #![doc = include_str!("backups.md")]
 }
+pub mod failures {
+    #![doc = include_str!("failures.md")]
+}
 pub mod remedies {
     #![doc = include_str!("remedies.md")]
 }
