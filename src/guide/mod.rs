@@ -24,6 +24,9 @@ pub mod replicas {
 pub mod revocation {
     #![doc = include_str!("revocation.md")]
 }
+pub mod rotation {
+    #![doc = include_str!("rotation.md")]
+}
 pub mod sessions {
     #![doc = include_str!("sessions.md")]
 }
