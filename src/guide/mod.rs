@@ -5,6 +5,9 @@
 pub mod backups {
     #![doc = include_str!("backups.md")]
 }
+pub mod capacity {
+    #![doc = include_str!("capacity.md")]
+}
 pub mod failures {
     #![doc = include_str!("failures.md")]
 }
