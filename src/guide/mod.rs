@@ -8,6 +8,9 @@ pub mod backups {
 pub mod capacity {
     #![doc = include_str!("capacity.md")]
 }
+pub mod comparison {
+    #![doc = include_str!("comparison.md")]
+}
 pub mod failures {
     #![doc = include_str!("failures.md")]
 }
