@@ -5,10 +5,12 @@
 /// A place in the code that a test can act at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Place {
+    /// The era was read; the ring was not yet.
+    EraRead,
     /// A token's ring key was found; the epoch table was not read yet.
     KeyFound,
-    /// It was asked at which moment the table is; it was not read yet.
-    MomentTaken,
+    /// It was asked how far the table is; it was not read yet.
+    PositionRead,
     /// An issued token's seal was made; its mark was not checked yet.
     Sealed,
     /// A token's seal was found to be another one; how old the news is was not asked.
@@ -24,7 +26,7 @@ pub(crate) enum Place {
 pub(crate) fn reached(_: Place) {}
 
 #[cfg(test)]
-pub(crate) use self::in_tests::{at_next, reached};
+pub(crate) use self::in_tests::{at_next, not_reached, reached};
 
 #[cfg(test)]
 mod in_tests {
@@ -40,6 +42,13 @@ mod in_tests {
     /// Runs `action` when this thread next reaches `place`.
     pub(crate) fn at_next(place: Place, action: impl FnOnce() + 'static) {
         ACTION.set(Some((place, Box::new(action))));
+    }
+
+    /// Runs now what waits for a place that was not reached.
+    pub(crate) fn not_reached() {
+        if let Some((_, action)) = ACTION.take() {
+            action();
+        }
     }
 
     pub(crate) fn reached(here: Place) {

@@ -117,6 +117,7 @@ mod crypto;
 mod epoch;
 mod epoch_log;
 mod epoch_table;
+mod era;
 mod error;
 mod grant;
 pub mod guide;

@@ -60,8 +60,8 @@ impl Seal {
         Ok(Self::of_tag(message.finish()))
     }
 
-    /// Whether the seal of these scopes is the same now as at an earlier moment, at which `key`
-    /// was live too. `now` is to be asked for before.
+    /// As of when the seal of these scopes is known to be the same as it was earlier, when `key`
+    /// was live too; `None` if it is another one. `now` is to be asked for before.
     ///
     /// # Errors
     ///
@@ -71,22 +71,23 @@ impl Seal {
         key: &RingKey,
         scopes: impl FnOnce() -> S,
         since: AsOf,
-        now: Option<AsOf>,
-    ) -> Result<bool, BelowFloor> {
-        if since.table != ring.table().id() {
-            return Ok(false);
+        now: AsOf,
+    ) -> Result<Option<AsOf>, BelowFloor> {
+        if since.table != now.table {
+            return Ok(None);
         }
-        if now == Some(since) {
-            return Ok(true);
+        if now.era.is_some() && now.era == since.era {
+            // Not as of now: the era may have ended before the position was read.
+            return Ok(Some(since));
         }
         for scope in scopes() {
             let tag = ring.table_key().tag(scope.kind, scope.id);
             let epoch = ring.table().bumped_after(tag, key.position())?;
             if epoch.is_some_and(|epoch| epoch.position > since.position) {
-                return Ok(false);
+                return Ok(None);
             }
         }
-        Ok(true)
+        Ok(Some(now))
     }
 
     fn of_tag(tag: [u8; 32]) -> Self {

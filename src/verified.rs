@@ -12,6 +12,7 @@ use crate::{
     ClaimsError, SessionId,
     clock::{UnixSeconds, system_time},
     epoch_table::{AsOf, TableId},
+    era::Era,
     store::KeyId,
     token::{Members, SignedPayload},
 };
@@ -40,12 +41,13 @@ pub struct Verified {
     stood: Stood,
 }
 
-/// A moment such that the token's seal is the right one if the table still answers with it, or
-/// shows no epoch of its scopes after it. That stays so whoever wrote it, so the order in which
-/// threads see what others write here does not matter.
+/// As of when the token's key was live and its seal the right one: so they are while the era is
+/// the same, and the seal is if no epoch of its scopes is behind the position. Each stays true
+/// whoever wrote it, so the order in which threads see what others write here does not matter.
 struct Stood {
     table: TableId,
     position: AtomicU64,
+    era: AtomicU64,
 }
 
 impl Stood {
@@ -53,6 +55,7 @@ impl Stood {
         AsOf {
             table: self.table,
             position: self.position.load(Ordering::Relaxed),
+            era: Era::from_number(self.era.load(Ordering::Relaxed)),
         }
     }
 }
@@ -64,10 +67,11 @@ impl Clone for Stood {
 }
 
 impl From<AsOf> for Stood {
-    fn from(AsOf { table, position }: AsOf) -> Self {
+    fn from(as_of: AsOf) -> Self {
         Self {
-            table,
-            position: AtomicU64::new(position),
+            table: as_of.table,
+            position: AtomicU64::new(as_of.position),
+            era: AtomicU64::new(Era::number(as_of.era)),
         }
     }
 }
@@ -235,15 +239,17 @@ impl Verified {
         &self.payload
     }
 
-    /// The last known moment at which its seal was the right one.
+    /// As of when it was last known that its key is live and its seal the right one.
     pub(crate) fn stood(&self) -> AsOf {
         self.stood.as_of()
     }
 
-    /// Its seal is the right one at this moment, too. Nothing is kept of another table's.
+    /// So it is now, too. Nothing is kept of another table's.
     pub(crate) fn stands(&self, now: AsOf) {
         if now.table == self.stood.table {
             self.stood.position.store(now.position, Ordering::Relaxed);
+            let era = Era::number(now.era);
+            self.stood.era.store(era, Ordering::Relaxed);
         }
     }
 

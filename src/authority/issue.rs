@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Authority, Inner, judge::Bound};
+use super::{Authority, Inner};
 use crate::{
     Grant, IssueError, Mark, Token,
     clock::{UnixSeconds, unix_seconds},
@@ -69,22 +69,22 @@ impl Inner {
         if !now.is_fresh {
             return Err(IssueError::StaleEpochs);
         }
-        let now = now.seconds;
         let scopes = grant.written_scopes();
         loop {
-            let ring = self.replica.ring();
+            let judge = self.judge_at(now);
+            let (ring, now) = (&judge.ring, now.seconds);
             let key = ring.issuing_key(now).ok_or(IssueError::StaleEpochs)?;
             hook::reached(Place::KeyFound);
-            match self.seal(Bound { ring: &ring, key }, grant, &scopes) {
+            match self.seal(judge.bound(key), grant, &scopes) {
                 Ok(seal) => {
                     hook::reached(Place::Sealed);
-                    check_mark(&ring, grant)?;
+                    check_mark(ring, grant)?;
                     let lifetime = self.lifetime(key, grant.lifetime)?.min(at_most);
                     return self.sign(key, grant, &scopes, seal, now, lifetime);
                 }
                 // Swapped since the ring was read. The new ring was published
                 // before the floor rose, so the next turn finds it.
-                Err(BelowFloor) if !Arc::ptr_eq(&ring, &self.replica.ring()) => {}
+                Err(BelowFloor) if !Arc::ptr_eq(ring, &self.replica.ring()) => {}
                 Err(BelowFloor) => return Err(IssueError::StaleEpochs),
             }
         }

@@ -2,7 +2,7 @@
 
 use super::{
     Authority, Inner, Step,
-    judge::{Bound, Judge, swapped, unknown_key},
+    judge::{Bound, swapped, unknown_key},
 };
 use crate::{
     Verified, VerifyError,
@@ -50,12 +50,19 @@ impl Authority {
 
 impl Inner {
     fn recheck(&self, verified: &Verified) -> Result<(), VerifyError> {
-        let Judge { now, ring } = self.judge();
-        let key = ring.key(verified.key()).ok_or_else(|| unknown_key(now))?;
-        hook::reached(Place::KeyFound);
-        let bound = Bound { ring: &ring, key };
+        let now = self.replica.now();
         let payload = verified.payload();
-        self.check_now(bound, &payload.members, now, |step| {
+        let era = self.replica.era();
+        if era.is_some() && era == verified.stood().era {
+            // Its key is live as it was, and its seal the right one.
+            return self.check_now(None, &payload.members, now, |_| Ok(()));
+        }
+        let judge = self.judge_at(now);
+        let key = judge.ring.key(verified.key());
+        let key = key.ok_or_else(|| unknown_key(now))?;
+        hook::reached(Place::KeyFound);
+        let bound = judge.bound(key);
+        self.check_now(Some(key), &payload.members, now, |step| {
             if step == Step::Seal && !self.still_stands(bound, verified).map_err(swapped)? {
                 verified.stands(self.check_seal(bound, payload, now)?);
             }
@@ -70,14 +77,13 @@ impl Inner {
         bound: Bound<'_>,
         verified: &Verified,
     ) -> Result<bool, BelowFloor> {
-        let Bound { ring, key } = bound;
-        let moment = ring.table().as_of();
-        hook::reached(Place::MomentTaken);
+        let Bound { ring, key, .. } = bound;
+        let now = bound.as_of();
         let (scopes, stood) = (|| verified.payload().scopes(), verified.stood());
-        let stands = Seal::stands(ring, key, scopes, stood, moment)?;
-        if let Some(moment) = moment.filter(|moment| stands && *moment != stood) {
-            verified.stands(moment);
+        let stands = Seal::stands(ring, key, scopes, stood, now)?;
+        if let Some(now) = stands.filter(|now| *now != stood) {
+            verified.stands(now);
         }
-        Ok(stands)
+        Ok(stands.is_some())
     }
 }

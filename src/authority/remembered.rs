@@ -7,14 +7,13 @@
 
 use super::{
     Inner, Step,
-    judge::{Bound, swapped},
+    judge::{Bound, Judge, swapped},
 };
 use crate::{
     Verified, VerifyError,
     epoch_table::{AsOf, BelowFloor},
     grant::CheckedGrant,
     hook::{self, Place},
-    key_ring::KeyRing,
     replica::Now,
     scope::ScopeRef,
     seal::Seal,
@@ -28,7 +27,7 @@ impl Inner {
         if !self.policy.thread_caches {
             return self.verify_in_steps(token, &judge, |_| {});
         }
-        let found = find_key(&judge.ring, token);
+        let found = find_key(&judge, token);
         if let Some((bound, token)) = found {
             hook::reached(Place::KeyFound);
             if let Some(verified) = self.verify_again(bound, token, judge.now) {
@@ -46,7 +45,7 @@ impl Inner {
     fn verify_again(&self, bound: Bound<'_>, token: TokenOf<'_>, now: Now) -> Option<Verified> {
         thread_cache::look(|cache| {
             let known = cache.tokens.find(token)?;
-            let checked = self.check_now(bound, &known.payload().members, now, |step| {
+            let checked = self.check_now(Some(bound.key), &known.payload().members, now, |step| {
                 let stands =
                     step != Step::Seal || self.still_stands(bound, known).map_err(swapped)?;
                 // Whatever it is: it is found out elsewhere.
@@ -63,35 +62,34 @@ impl Inner {
         grant: &CheckedGrant,
         written: &WrittenScopes,
     ) -> Result<Seal, BelowFloor> {
-        let Bound { ring, key } = bound;
+        let Bound { ring, key, .. } = bound;
         if !self.policy.thread_caches {
             return Seal::compute(ring, key, grant.scopes());
         }
-        let moment = ring.table().as_of();
-        hook::reached(Place::MomentTaken);
+        let as_of = bound.as_of();
         let of = seal_of(bound, written.as_bytes());
-        if let Some(seal) = known_seal(bound, of, || grant.scopes(), moment)? {
+        if let Some((seal, _)) = known_seal(bound, of, || grant.scopes(), as_of)? {
             return Ok(seal);
         }
         let seal = Seal::compute(ring, key, grant.scopes())?;
-        let as_of = moment.unwrap_or(ring.table().beginning());
         thread_cache::with(|cache| cache.seals.computed(of, seal, as_of));
         Ok(seal)
     }
 
-    /// Whether the thread knows the seal of a token's scopes, and the token has it.
+    /// As of when, if the thread knows the seal of a token's scopes and the token has it.
     pub(super) fn has_known_seal(
         &self,
         bound: Bound<'_>,
         payload: &SignedPayload,
-        moment: Option<AsOf>,
-    ) -> Result<bool, BelowFloor> {
+        now: AsOf,
+    ) -> Result<Option<AsOf>, BelowFloor> {
         if !self.policy.thread_caches {
-            return Ok(false);
+            return Ok(None);
         }
         let of = seal_of(bound, payload.written_scopes());
-        let known = known_seal(bound, of, || payload.scopes(), moment)?;
-        Ok(known.is_some_and(|seal| seal == payload.members.seal))
+        let known = known_seal(bound, of, || payload.scopes(), now)?;
+        let same = known.filter(|(seal, _)| *seal == payload.members.seal);
+        Ok(same.map(|(_, as_of)| as_of))
     }
 
     /// The token has the seal of its scopes.
@@ -107,14 +105,14 @@ impl Inner {
 }
 
 /// The key whose header the token begins with, and what else it is remembered by.
-fn find_key<'a>(ring: &'a KeyRing, token: &'a [u8]) -> Option<(Bound<'a>, TokenOf<'a>)> {
-    let (key, text) = ring.key_of_token(token)?;
+fn find_key<'a>(judge: &'a Judge, token: &'a [u8]) -> Option<(Bound<'a>, TokenOf<'a>)> {
+    let (key, text) = judge.ring.key_of_token(token)?;
     let token = TokenOf {
-        table: ring.table().id(),
+        table: judge.ring.table().id(),
         key: key.id(),
         text,
     };
-    Some((Bound { ring, key }, token))
+    Some((judge.bound(key), token))
 }
 
 fn seal_of<'a>(bound: Bound<'_>, written_scopes: &'a [u8]) -> SealOf<'a> {
@@ -125,23 +123,21 @@ fn seal_of<'a>(bound: Bound<'_>, written_scopes: &'a [u8]) -> SealOf<'a> {
     }
 }
 
-/// The seal of these scopes, if the thread knows it. `moment` was asked for before.
+/// The seal of these scopes and as of when, if the thread knows it. `now` was asked for before.
 fn known_seal<'a, S: Iterator<Item = ScopeRef<'a>>>(
     bound: Bound<'_>,
     of: SealOf<'_>,
     scopes: impl FnOnce() -> S,
-    moment: Option<AsOf>,
-) -> Result<Option<Seal>, BelowFloor> {
-    let Bound { ring, key } = bound;
+    now: AsOf,
+) -> Result<Option<(Seal, AsOf)>, BelowFloor> {
+    let Bound { ring, key, .. } = bound;
     let known = thread_cache::look(|cache| {
         let Some(known) = cache.seals.find(of) else {
             return Ok(None);
         };
-        if !Seal::stands(ring, key, scopes, known.as_of, moment)? {
-            return Ok(None);
-        }
-        known.as_of = moment.unwrap_or(known.as_of);
-        Ok(Some(known.seal))
+        let stands = Seal::stands(ring, key, scopes, known.as_of, now)?;
+        known.as_of = stands.unwrap_or(known.as_of);
+        Ok(stands.map(|as_of| (known.seal, as_of)))
     });
     known.unwrap_or(Ok(None))
 }
@@ -182,7 +178,7 @@ mod tests {
             let (token, verified) = known(&authority);
             let (looking, looked) = (authority.clone(), token.clone());
             hook::at_next(hook::Place::EventShown, move || {
-                assert_eq!(looking.replica().ring().table().as_of(), None);
+                assert_eq!(looking.replica().era(), None);
                 for _ in 0..2 {
                     assert_eq!(label(looking.verify(&looked)), "revoked");
                     assert_eq!(label(looking.recheck(&verified)), "revoked");
@@ -193,15 +189,20 @@ mod tests {
             });
             bump(&authority);
             assert_eq!(label(authority.verify(&token)), "revoked");
-            assert!(authority.replica().ring().table().as_of().is_some());
+            assert!(authority.replica().era().is_some());
         }
     }
 
-    /// A bump between the question which moment it is and the look at the table: what was seen
-    /// is not taken for what is so after it.
+    /// A bump between any two of era, ring, position and table: what was seen of them is not taken
+    /// for what is so after it.
     #[test]
-    fn a_bump_behind_the_moment_is_not_taken_for_known() {
-        for after_another in [false, true] {
+    fn a_bump_in_the_midst_of_a_look_is_not_taken_for_known() {
+        use hook::Place::{EraRead, KeyFound, PositionRead};
+        let places = [EraRead, KeyFound, PositionRead];
+        for (after_another, place) in [false, true]
+            .into_iter()
+            .flat_map(|it| places.map(|place| (it, place)))
+        {
             let authority = authority();
             let (token, verified) = known(&authority);
             let same_user = authority.issue(Grant::user("u")).unwrap();
@@ -214,12 +215,13 @@ mod tests {
             for look in looks {
                 let (fresh, fresh_verified) = known(&authority);
                 if after_another {
-                    // So that the moment is another one, and the table is read.
+                    // So that the era is another one, and the table is read.
                     testing::finish(&authority, authority.bump(Scope::user("v"))).unwrap();
                 }
                 let bumping = authority.clone();
-                hook::at_next(hook::Place::MomentTaken, move || bump(&bumping));
+                hook::at_next(place, move || bump(&bumping));
                 look(&authority);
+                hook::not_reached();
                 for _ in 0..3 {
                     for dead in [&token, &same_user, &fresh] {
                         assert_eq!(label(authority.verify(dead)), "revoked");
@@ -230,6 +232,27 @@ mod tests {
                     let alive = authority.issue(Grant::user("u")).unwrap();
                     assert_eq!(label(authority.verify(alive)), "good");
                 }
+            }
+        }
+    }
+
+    /// Nor is a new history: the old ring is not taken for the one of the new era.
+    #[test]
+    fn a_new_history_in_the_midst_of_a_look_leaves_nothing_that_is_rechecked() {
+        for place in [hook::Place::EraRead, hook::Place::KeyFound] {
+            for times in [0, 3] {
+                let authority = authority();
+                let token = authority.issue(Grant::user("u")).unwrap();
+                for _ in 0..times {
+                    authority.verify(&token).unwrap();
+                }
+                let starting = authority.clone();
+                hook::at_next(place, move || {
+                    testing::finish(&starting, starting.start_over()).unwrap();
+                });
+                let looked = authority.verify(&token);
+                let rechecked = looked.and_then(|verified| authority.recheck(&verified));
+                assert_eq!(rechecked, Err(VerifyError::UnknownKey), "{place:?} {times}");
             }
         }
     }

@@ -20,7 +20,7 @@ use siphasher::sip128::{Hasher128, SipHasher24};
 
 pub(crate) use self::loading::LoadingTable;
 use self::shard::Shard;
-use crate::{crypto::Secret, epoch::TableEpoch, scope::ScopeKind};
+use crate::{crypto::Secret, epoch::TableEpoch, era::Era, scope::ScopeKind};
 
 /// A bump copies one shard, so many shards make bumps cheap: at 4,096 and a
 /// million epochs a copy is 10 KiB.
@@ -63,11 +63,13 @@ impl TableKey {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct BelowFloor;
 
-/// A moment of one table, between two events: see [`EpochTable::as_of`].
+/// How far a table was when it was read: at least all events up to the position were in force. In
+/// the era, if there was one, nothing has changed since.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct AsOf {
     pub(crate) table: TableId,
     pub(crate) position: u64,
+    pub(crate) era: Option<Era>,
 }
 
 /// Tells the tables of a process apart, of one authority and of all.
@@ -89,9 +91,6 @@ impl TableId {
 pub(crate) struct EpochTable {
     id: TableId,
     shards: Box<[ArcSwap<Shard>]>,
-    /// The position of the newest event that the table, or the ring that it is part of, may
-    /// show: of the last one, or of the one that is being applied.
-    begun: AtomicU64,
     /// The position of the last event that the table, and the newest ring that it is
     /// part of, show.
     applied: AtomicU64,
@@ -110,7 +109,6 @@ impl EpochTable {
         Self {
             id: TableId::next(),
             shards,
-            begun: AtomicU64::new(applied),
             applied: AtomicU64::new(applied),
         }
     }
@@ -130,31 +128,26 @@ impl EpochTable {
         self.applied.store(position, Ordering::Release);
     }
 
-    /// Says that the event at `position` is being applied. Only the one writer calls this,
-    /// before ring or table show anything of it.
-    pub(crate) fn begin(&self, position: u64) {
-        self.begun.store(position, Ordering::Release);
+    /// How far the table is, for who reads it afterwards. `era` was asked for before the ring was
+    /// loaded: in it, then, the ring is the present one too.
+    pub(crate) fn as_of(&self, era: Option<Era>) -> AsOf {
+        let (table, position) = (self.id, self.applied());
+        AsOf {
+            table,
+            position,
+            era,
+        }
     }
 
-    /// This moment; `None` while an event is being applied, for then the table shows neither
-    /// the moment before it nor the one after, and behind one that could not be applied.
-    ///
-    /// What was read of a scope *after* a moment was given holds for as long as this answers with
-    /// the same one, in every thread. It shows all events up to there, for they were applied. If it
-    /// shows anything of a later one, then that had begun, and whoever has read it, or was told so,
-    /// can get this moment no more: `begun` is stored before shards and rings are, which are
-    /// loaded with at least acquire ordering, and never goes back.
-    pub(crate) fn as_of(&self) -> Option<AsOf> {
-        let position = self.applied();
-        let table = self.id;
-        (self.begun.load(Ordering::Acquire) == position).then_some(AsOf { table, position })
-    }
-
-    /// The moment before the first event, for what is not known to have been right at any: it
-    /// holds if no scope has an epoch at all.
+    /// Before the first event, for what is not known to have been right at any: it holds if no
+    /// scope has an epoch at all.
     pub(crate) fn beginning(&self) -> AsOf {
-        let (table, position) = (self.id, 0);
-        AsOf { table, position }
+        let (table, position, era) = (self.id, 0, None);
+        AsOf {
+            table,
+            position,
+            era,
+        }
     }
 
     /// The epoch of a scope, if it began after `position`.

@@ -36,7 +36,7 @@ impl Replica {
             self.begin(Beginning::InsteadOf(follower.applied.history))?;
             return Err(StoreError::lost());
         }
-        ring.table().begin(event.position);
+        self.eras.end();
         let changed = self.changed(&ring, &event, change);
         let changed = changed.inspect_err(cannot_read)?;
         if let Some(changed) = changed {
@@ -54,6 +54,7 @@ impl Replica {
         };
         self.set_applied(follower, place);
         self.prune();
+        self.eras.begin();
         self.tell(kind, Epoch(place));
         self.pending.applied(event.id);
         Ok(())
@@ -86,7 +87,9 @@ impl Replica {
     /// Puts a ring with a table of its own in the place of the present one.
     pub(super) fn replace(&self, follower: &mut Follower, ring: KeyRing) {
         remember_gone(follower, &self.ring.load(), &ring);
+        self.eras.end();
         self.ring.store(Arc::new(ring));
+        self.eras.begin();
     }
 
     /// Forgets the epochs that concern no token of the published ring.

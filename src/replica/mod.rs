@@ -35,6 +35,8 @@ use self::{inquiry::Inquiry, last_heard::LastHeard, pending::Pending, settle::Jo
 use crate::{
     Observer, StoreError,
     clock::{Moment, UnixSeconds},
+    era::{Era, Eras},
+    hook::{self, Place as HookPlace},
     key_ring::KeyRing,
     store::{HistoryId, KeyId, Place, Reach},
 };
@@ -44,6 +46,7 @@ pub(crate) struct Replica {
     source: Source,
     observer: Arc<dyn Observer>,
     ring: ArcSwap<KeyRing>,
+    eras: Eras,
     last_heard: LastHeard,
     pending: Arc<Pending>,
     jobs: Mutex<Vec<Job>>,
@@ -98,6 +101,7 @@ impl Replica {
             source,
             observer,
             ring: ArcSwap::from_pointee(ring),
+            eras: Eras::new(),
             last_heard: LastHeard::new(max_staleness),
             pending: Arc::default(),
             jobs: Mutex::default(),
@@ -120,7 +124,19 @@ impl Replica {
         self.ring.load()
     }
 
-    /// The same, to be kept.
+    /// The same, and the era as it was before that.
+    pub(crate) fn ring_in_era(&self) -> (Option<Era>, Guard<Arc<KeyRing>>) {
+        let era = self.era();
+        hook::reached(HookPlace::EraRead);
+        (era, self.ring())
+    }
+
+    /// The present era of ring and table.
+    pub(crate) fn era(&self) -> Option<Era> {
+        self.eras.current()
+    }
+
+    /// The ring of this moment, to be kept.
     pub(crate) fn ring_to_keep(&self) -> Arc<KeyRing> {
         self.ring.load_full()
     }

@@ -22,7 +22,7 @@ pub(crate) struct SealOf<'a> {
     pub(crate) scopes: &'a [u8],
 }
 
-/// A seal that was computed, and a moment at which it was the one of its scopes.
+/// A seal that was computed, and as of when it was the one of its scopes.
 pub(crate) struct KnownSeal {
     key: KeyId,
     scopes: Vec<u8>,
@@ -102,7 +102,7 @@ mod tests {
             })
             .unwrap();
         let (one, other) = (of(one.as_bytes()), of(other.as_bytes()));
-        let as_of = table.as_of().unwrap();
+        let as_of = table.as_of(None);
         for _ in 0..2 {
             seals.computed(one, Seal::from_bytes([1; 16]), as_of);
         }
@@ -119,7 +119,7 @@ mod tests {
         let ours = seal_of(&tables[0], keys[0], b"u");
         let long = seal_of(&tables[0], keys[0], &[b'u'; LONGEST + 1]);
         for of in [ours, ours, long, long] {
-            seals.computed(of, Seal::from_bytes([1; 16]), tables[0].as_of().unwrap());
+            seals.computed(of, Seal::from_bytes([1; 16]), tables[0].as_of(None));
         }
         assert!(seals.find(ours).is_some() && seals.find(long).is_none());
         assert!(seals.find(seal_of(&tables[1], keys[0], b"u")).is_none());
