@@ -90,7 +90,7 @@ pub(crate) fn quoted_id_length(text: &[u8]) -> Option<usize> {
 /// How many bytes there are before the first quote, backslash, control character or byte that is
 /// not ASCII. Most ids are all plain, and several are read for every token verified: eight bytes
 /// at once.
-fn plain_length(text: &[u8]) -> usize {
+pub(crate) fn plain_length(text: &[u8]) -> usize {
     let (chunks, rest) = text.as_chunks::<8>();
     for (index, chunk) in chunks.iter().enumerate() {
         let special = special_bytes(u64::from_le_bytes(*chunk));

@@ -80,7 +80,11 @@ impl HmacKey {
 
     /// Begins the tag of a message that comes in parts.
     pub(crate) fn begin(&self) -> HmacMessage {
-        HmacMessage(hmac::Context::with_key(&self.key))
+        HmacMessage {
+            context: hmac::Context::with_key(&self.key),
+            waiting: [0; _],
+            length: 0,
+        }
     }
 
     #[cfg(feature = "testing")]
@@ -95,16 +99,35 @@ impl fmt::Debug for HmacKey {
     }
 }
 
-/// The message of an HMAC, given part by part.
-pub(crate) struct HmacMessage(hmac::Context);
+/// The message of an HMAC, given part by part. Short ones are put together first, for each costs
+/// the library as much as a long one.
+pub(crate) struct HmacMessage {
+    context: hmac::Context,
+    waiting: [u8; 128],
+    length: usize,
+}
 
 impl HmacMessage {
     pub(crate) fn update(&mut self, part: &[u8]) {
-        self.0.update(part);
+        let end = self.length + part.len();
+        if let Some(place) = self.waiting.get_mut(self.length..end) {
+            place.copy_from_slice(part);
+            self.length = end;
+            return;
+        }
+        self.give_what_waits();
+        self.context.update(part);
     }
 
-    pub(crate) fn finish(self) -> [u8; 32] {
-        tag_bytes(self.0.sign())
+    pub(crate) fn finish(mut self) -> [u8; 32] {
+        self.give_what_waits();
+        tag_bytes(self.context.sign())
+    }
+
+    fn give_what_waits(&mut self) {
+        let waiting = self.waiting.get(..self.length).unwrap_or_default();
+        self.context.update(waiting);
+        self.length = 0;
     }
 }
 

@@ -46,10 +46,13 @@ pub(crate) fn with<T>(action: impl FnOnce(&mut ThreadCache) -> T) -> Option<T> {
 
 /// The same, but `None` also on a thread that remembers nothing: runtimes have hundreds that
 /// never verify a token, or only forged ones.
+#[inline]
 pub(crate) fn look<T>(action: impl FnOnce(&mut ThreadCache) -> T) -> Option<T> {
     in_mine(|mine| mine.as_deref_mut().map(action))
 }
 
+// Else what a token says is moved once more.
+#[inline(always)]
 fn in_mine<T>(action: impl FnOnce(&mut Option<Box<ThreadCache>>) -> Option<T>) -> Option<T> {
     let used = MINE.try_with(|mine| action(&mut *mine.try_borrow_mut().ok()?));
     used.ok().flatten()

@@ -38,6 +38,10 @@ pub(super) const REGISTERED: [&str; 12] = [
 /// Some compare names without regard to case (Go's encoding/json does, and takes
 /// the last of two), by simple case folding: U+017F folds to `s`.
 pub(super) fn is_registered(name: &[u8]) -> bool {
+    if name.is_ascii() {
+        let mut registered = REGISTERED.iter().map(|registered| registered.as_bytes());
+        return registered.any(|registered| registered.eq_ignore_ascii_case(name));
+    }
     let Ok(name) = std::str::from_utf8(name) else {
         return false;
     };

@@ -5,6 +5,8 @@
 
 #![cfg_attr(not(test), warn(clippy::indexing_slicing))]
 
+use crate::id::plain_length;
+
 /// How deep a value may nest: as deep as serde_json reads it inside an object.
 const MAX_DEPTH: u32 = 126;
 
@@ -143,6 +145,7 @@ impl Cursor<'_> {
     /// A string behind its opening quote.
     fn string_tail(&mut self) -> Option<()> {
         loop {
+            self.at += plain_length(self.text.get(self.at..)?);
             match self.next()? {
                 b'"' => return Some(()),
                 b'\\' => match self.next()? {

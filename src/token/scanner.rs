@@ -99,7 +99,10 @@ impl<'a> Scanner<'a> {
         const SAFE: usize = 19;
         let rest = self.rest();
         let (mut value, mut length) = (0_u64, 0);
-        for byte in rest {
+        if let Some(eight) = rest.first_chunk().and_then(eight_digits) {
+            (value, length) = (eight, 8);
+        }
+        for byte in rest.get(length..)? {
             let digit = byte.wrapping_sub(b'0');
             if digit > 9 {
                 break;
@@ -139,6 +142,44 @@ impl<'a> Scanner<'a> {
                 application_claims::check_members(members)?;
                 Span::new(self.at, self.text.len()).map(Some)
             }
+        }
+    }
+}
+
+/// The number that eight digits stand for: times have ten, and two are read for every token.
+fn eight_digits(digits: &[u8; 8]) -> Option<u64> {
+    const HIGH_NIBBLES: u64 = u64::from_ne_bytes([0xf0; 8]);
+    const ZEROS: u64 = u64::from_ne_bytes([b'0'; 8]);
+    const SIX: u64 = u64::from_ne_bytes([6; 8]);
+    let digits = u64::from_le_bytes(*digits);
+    // The last of the digits is the highest byte.
+    let above_nine = digits.wrapping_add(SIX) & HIGH_NIBBLES;
+    if digits & HIGH_NIBBLES != ZEROS || above_nine != ZEROS {
+        return None;
+    }
+    let ones = digits ^ ZEROS;
+    let pairs = (ones * 10 + (ones >> 8)) & 0x00ff_00ff_00ff_00ff;
+    let fours = (pairs * 100 + (pairs >> 16)) & 0x0000_ffff_0000_ffff;
+    Some((fours * 10_000 + (fours >> 32)) & 0xffff_ffff)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn eight_digits_are_their_number(number in 0..100_000_000_u64) {
+            let digits = format!("{number:08}");
+            prop_assert_eq!(eight_digits(digits.as_bytes().first_chunk().unwrap()), Some(number));
+        }
+
+        #[test]
+        fn anything_else_is_none(digits in "[0-9]{8}", at in 0..8_usize, byte: u8) {
+            let mut digits: [u8; 8] = digits.into_bytes().try_into().unwrap();
+            digits[at] = byte;
+            prop_assert_eq!(eight_digits(&digits).is_some(), byte.is_ascii_digit());
         }
     }
 }
