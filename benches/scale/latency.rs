@@ -11,8 +11,31 @@ use hdrhistogram::Histogram;
 use crate::tokens;
 
 const FOR: Duration = Duration::from_secs(15);
-/// So often through all tokens before they are replaced, which is not measured.
-const CYCLES: usize = 400;
+
+/// What is measured: tokens go by in turn, so often, and then there are new ones.
+struct Calls {
+    id: &'static str,
+    tokens_of_each_user: usize,
+    rounds: usize,
+    /// The first of the rounds.
+    not_counted: usize,
+}
+
+const CALLS: [Calls; 2] = [
+    Calls {
+        id: "epochkey-repeat",
+        tokens_of_each_user: 1,
+        rounds: 400,
+        // Until the thread has forgotten those from before and keeps these.
+        not_counted: 16,
+    },
+    Calls {
+        id: "epochkey-first-sight",
+        tokens_of_each_user: 16,
+        rounds: 1,
+        not_counted: 0,
+    },
+];
 
 /// Of calls one after the other, in nanoseconds.
 struct Times {
@@ -25,10 +48,15 @@ struct Times {
 }
 
 pub(crate) fn print(while_what: &str, authority: &Authority) {
-    let times = measure(authority);
     println!("nanoseconds of one call, while {while_what}:");
+    for calls in &CALLS {
+        print_one(calls.id, &measure(authority, calls));
+    }
+}
+
+fn print_one(id: &str, times: &Times) {
     for (name, times) in [
-        ("epochkey-repeat", &times.verify),
+        (id, &times.verify),
         ("an empty loop as long", &times.empty_loop),
         ("nothing", &times.nothing),
     ] {
@@ -47,7 +75,7 @@ pub(crate) fn print(while_what: &str, authority: &Authority) {
     let (typical, slow) = (at(&times.verify, 0.5), at(&times.verify, 0.999));
     let without = |machine| (slow - (at(machine, 0.999) - at(machine, 0.5))) / typical;
     println!(
-        "  p99.9 of a verify, in p50s: {:.2}; without what the machine adds to nothing {:.2}, \
+        "  p99.9 of it, in p50s: {:.2}; without what the machine adds to nothing {:.2}, \
          and without what it adds to the loop {:.2}",
         slow / typical,
         without(&times.nothing),
@@ -67,26 +95,28 @@ impl Times {
     }
 }
 
-fn measure(authority: &Authority) -> Times {
+fn measure(authority: &Authority, calls: &Calls) -> Times {
     // How many turns of the loop are as long is found out where it is measured, for a loop runs
     // faster by itself.
     const TURNS: u64 = 1000;
     let mut first = Times::new();
-    cycle(authority, TURNS, &mut first);
+    cycle(authority, calls, TURNS, &mut first);
     let typical = |times: &Histogram<u64>| times.value_at_quantile(0.5);
     let turns = TURNS * typical(&first.verify) / typical(&first.empty_loop);
 
     let mut times = Times::new();
     let begun = Instant::now();
     while begun.elapsed() < FOR {
-        cycle(authority, turns, &mut times);
+        cycle(authority, calls, turns, &mut times);
     }
     times
 }
 
-fn cycle(authority: &Authority, turns: u64, times: &mut Times) {
-    let tokens = tokens(authority);
-    for _ in 0..CYCLES {
+fn cycle(authority: &Authority, calls: &Calls, turns: u64, times: &mut Times) {
+    let tokens: Vec<_> = (0..calls.tokens_of_each_user)
+        .flat_map(|_| tokens(authority))
+        .collect();
+    for round in 0..calls.rounds {
         for token in &tokens {
             let before = Instant::now();
             black_box(authority.verify(black_box(token)).expect("a good token"));
@@ -94,6 +124,9 @@ fn cycle(authority: &Authority, turns: u64, times: &mut Times) {
             let nothing = Instant::now();
             do_nothing(turns);
             let looped = Instant::now();
+            if round < calls.not_counted {
+                continue;
+            }
             for (times, took) in [
                 (&mut times.verify, verified - before),
                 (&mut times.nothing, nothing - verified),
