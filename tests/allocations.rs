@@ -69,3 +69,39 @@ fn refusing_a_forgery_allocates_nothing() {
         assert_eq!(count.count_total, 0);
     }
 }
+
+/// What `Policy::thread_caches` says of memory.
+#[test]
+fn what_a_thread_remembers_is_bounded() {
+    const MIB: i64 = 1 << 20;
+    // No more of either would be remembered.
+    let (longest_user, longest_token) = ("u".repeat(240), "x".repeat(310));
+    for (user, filling, at_least, at_most) in [
+        ("user", "", MIB, 2 * MIB),
+        (&longest_user, &longest_token, 4 * MIB, 6 * MIB),
+    ] {
+        let remembered = std::thread::spawn({
+            let (user, filling) = (user.to_owned(), filling.to_owned());
+            move || fill_the_caches(&user, &filling)
+        });
+        let bytes = remembered.join().unwrap();
+        assert!((at_least..=at_most).contains(&bytes), "{bytes} bytes");
+    }
+}
+
+/// How many bytes this thread keeps, for tokens of many users.
+fn fill_the_caches(user: &str, filling: &str) -> i64 {
+    let authority = Authority::builder("https://issuer.test", "api")
+        .policy(Policy::default().thread_caches(true))
+        .open(MemoryStore::new())
+        .unwrap();
+    let kept = allocation_counter::measure(|| {
+        for number in 0..8192 {
+            let grant = Grant::user(format!("{user}-{number:06}"));
+            let token = authority.issue(grant.claims(&json!({"filling": filling})));
+            let token = token.unwrap();
+            (0..3).for_each(|_| drop(authority.verify(&token).unwrap()));
+        }
+    });
+    kept.bytes_current
+}
