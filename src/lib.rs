@@ -48,7 +48,9 @@
 //! | revoke | [`Authority::bump`], [`Authority::bump_many`], [`Authority::swap_key`], [`Scope`] |
 //! | keep users logged in | [`Authority::sessions`], [`Sessions`], and the guide's page on [sessions](guide::sessions) |
 //! | know what to do when something went wrong | the guide's [remedies](guide::remedies) |
-//! | change the signing key unnoticed | [`Authority::rotate_key`], [`Policy::rotate_every`] |
+//! | know who refuses what, and when | the guide's page on [revocation](guide::revocation) |
+//! | know what users see when a part is down | the guide's [failure modes](guide::failures) |
+//! | change the signing key unnoticed, change the master secret, react to a leak | [`Authority::rotate_key`], [`Policy::rotate_every`], and the guide's page on [rotation](guide::rotation) |
 //! | check again in a WebSocket | [`Authority::recheck`] |
 //! | demand a recent password | [`Verified::authenticated_within`], [`Sessions::reauthenticated`], [`Policy::max_authentication_age`] |
 //! | set lifetimes and limits | [`Policy`] |
@@ -60,6 +62,8 @@
 //! | keep it in one file | `RedbStore`, and the [guide]'s page on backups |
 //! | share it on a server | `PostgresStore`, `RedisStore`, and the [guide]'s page on running replicas |
 //! | write a store | [`store`] |
+//! | plan memory and servers | the guide's page on [capacity](guide::capacity) |
+//! | decide whether to use it | the guide's [comparison](guide::comparison) |
 //!
 //! # Words
 //!
@@ -103,9 +107,16 @@
 //!
 //! # Features
 //!
-//! None by default. `redb` adds `RedbStore`. `postgres` adds `PostgresStore`, and `postgres-tls` its
-//! encrypted connections; `redis` and `redis-tls` do the same for `RedisStore`. `testing` adds the module `testing`, for tests: a one-line authority,
-//! the manual clock, a store that fails as told, the contract suite for stores, and known secrets.
+//! None by default.
+//!
+//! | feature | adds | brings |
+//! |---|---|---|
+//! | `redb` | `RedbStore`: everything in one file | redb, tempfile |
+//! | `postgres` | `PostgresStore`: many processes on one PostgreSQL server | tokio-postgres, tokio, backon |
+//! | `postgres-tls` | its encrypted connections | rustls on ring |
+//! | `redis` | `RedisStore`: many processes on one Redis server | redis, backon |
+//! | `redis-tls` | its encrypted connections | rustls on ring |
+//! | `testing` | the module `testing`, for dev-dependencies only: a one-line authority, the manual clock, a store that fails as told, the contract suite for stores, known secrets | nothing |
 
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::Authority;
-use crate::VerifyError;
+use crate::{ScopeKind, VerifyError};
 
 /// The steps that [`Authority::verify`] takes, in their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -201,8 +201,12 @@ impl Authority {
                 .to_owned(),
             (Step::Seal, VerifyError::Revoked { scope: Some(scope) }) => format!(
                 "Its {} was bumped, and the seal is not that of the new epoch: most likely the \
-                 token was issued before. The client must log in again.",
-                scope.kind()
+                 token was issued before. {}",
+                scope.kind(),
+                match scope.kind() {
+                    ScopeKind::Group => "A client with a session refreshes it; others log in again.",
+                    ScopeKind::User | ScopeKind::Session => "The client must log in again.",
+                }
             ),
             (Step::Seal, _) => "The signature is right, the seal is not, and none of the token's \
                  scopes was bumped: somebody else signs with this key. Swap it."

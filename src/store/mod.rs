@@ -57,6 +57,8 @@
 //! | [`tidy`](Store::tidy) | range deletes in steps | `DELETE` in steps | in steps, a script each: `HSCAN`, `XTRIM MINID`, `ZRANGEBYSCORE` |
 
 #[cfg(any(feature = "postgres", feature = "redis"))]
+mod addresses;
+#[cfg(any(feature = "postgres", feature = "redis"))]
 mod announced;
 mod change;
 mod ids;

@@ -86,3 +86,17 @@ fn every_step() {
         "no claims"
     );
 }
+
+/// After a group's bump, a client that can refresh need not log in.
+#[test]
+fn what_the_client_does_depends_on_what_was_bumped() {
+    let (authority, _clock) = authority();
+    for (scope, advice) in [
+        (Scope::group("g"), "refreshes it"),
+        (Scope::user("u"), "must log in again"),
+    ] {
+        let token = authority.issue(Grant::user("u").group("g")).unwrap();
+        authority.bump(scope).wait().unwrap();
+        explains(&authority, token, Step::Seal, advice);
+    }
+}

@@ -1,6 +1,6 @@
 //! Where the servers are, as the URL says it.
 
-use std::{error::Error, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{error::Error, io, sync::Arc, time::Duration};
 
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -20,7 +20,7 @@ use super::{
     options::PostgresOptions,
     stream::{Socket, Stream},
 };
-use crate::error::PostgresConnectCause as Cause;
+use crate::{error::PostgresConnectCause as Cause, store::addresses::addresses};
 
 /// Where no port is named.
 const PORT: u16 = 5432;
@@ -121,11 +121,10 @@ impl Endpoint {
         budget: &Budget,
     ) -> Result<Reached, Cause> {
         let (host, port, name) = &self.hosts[host];
-        let addresses: Vec<SocketAddr> = match host {
-            Host::Tcp(host) => {
-                let found = timeout(limit, tokio::net::lookup_host((host.as_str(), *port))).await;
-                found.map_err(too_late)?.map_err(unreachable)?.collect()
-            }
+        let addresses = match host {
+            // Not tokio's look-up, which panics if there is no thread for it. Nothing else runs
+            // here that could be kept waiting.
+            Host::Tcp(host) => addresses(host, *port, limit).map_err(unreachable)?,
             #[cfg(unix)]
             Host::Unix(directory) => {
                 let path = directory.join(format!(".s.PGSQL.{port}"));

@@ -1,10 +1,6 @@
 //! Where the server is, as the URL says it.
 
-use std::{
-    io,
-    net::{TcpStream, ToSocketAddrs},
-    time::Duration,
-};
+use std::{io, net::TcpStream, time::Duration};
 
 use redis::{ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo, RedisError};
 
@@ -14,7 +10,7 @@ use super::{
     options::RedisOptions,
     socket::{Socket, deadline_in},
 };
-use crate::error::RedisConnectCause as Cause;
+use crate::{error::RedisConnectCause as Cause, store::addresses::addresses};
 
 /// A server's address, and who is to enter.
 pub(super) struct Endpoint {
@@ -80,12 +76,13 @@ impl Endpoint {
     }
 
     /// Connects to the first address that is reached, each within the time-out, the
-    /// handshake of TLS included. Blocks for as long, and while the host's name is looked up.
+    /// handshake of TLS included. Blocks for as long, and as long again for looking up the host's
+    /// name.
     pub(super) fn reach(&self, timeout: Duration) -> io::Result<Stream> {
         match self.info.addr() {
             ConnectionAddr::Tcp(host, port) => {
                 let mut last = io::Error::other("the host has no address");
-                for address in (host.as_str(), *port).to_socket_addrs()? {
+                for address in addresses(host, *port, timeout)? {
                     let deadline = deadline_in(timeout);
                     let reached = TcpStream::connect_timeout(&address, timeout)
                         .and_then(|stream| self.enter(Socket::tcp(stream, deadline)?));
