@@ -1,7 +1,8 @@
 //! An authority whose secrets are known, in a state that is worth attacking.
 
 use epochkey::{
-    Authority, AuthorityBuilder, Grant, Mark, MemoryStore, Scope, ScopeKind, SessionId, Token,
+    Authority, AuthorityBuilder, Grant, Mark, MasterSecret, MemoryStore, Scope, ScopeKind,
+    SessionId, Token,
     testing::{self, ManualClock, expose_epoch, expose_secrets, known_secrets},
 };
 
@@ -13,8 +14,18 @@ pub(crate) const AUDIENCE: &str = "api";
 
 /// One that is followed by hand, with this clock.
 pub(crate) fn builder(clock: &ManualClock) -> AuthorityBuilder {
+    builder_of(7, clock)
+}
+
+/// The same with other secrets for another seed.
+pub(crate) fn builder_of(seed: u8, clock: &ManualClock) -> AuthorityBuilder {
     let builder = Authority::builder(ISSUER, AUDIENCE).clock(clock.clone());
-    testing::by_hand(known_secrets(builder, [7; 32]))
+    testing::by_hand(known_secrets(builder, [seed; 32]))
+}
+
+pub(crate) fn master_secret() -> MasterSecret {
+    let bytes: [u8; 32] = std::array::from_fn(|n| n as u8);
+    MasterSecret::from_bytes(bytes).unwrap()
 }
 
 /// The kind of a scope as the seal has it.

@@ -16,6 +16,7 @@ pub mod issue_roundtrip;
 mod known;
 mod reference;
 pub mod refresh;
+pub mod store_file;
 pub mod table;
 pub mod verify;
 pub mod verify_signed;

@@ -1,5 +1,7 @@
 //! What was found worth keeping by the fuzzers of `fuzz/`, replayed without them.
 
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+
 #[path = "../../fuzz/src/lib.rs"]
 #[expect(unreachable_pub, reason = "they are public where they are a library")]
 mod checks;
@@ -35,4 +37,11 @@ macro_rules! replayed {
     };
 }
 
-replayed!(issue_roundtrip, refresh, table, verify, verify_signed);
+replayed!(
+    issue_roundtrip,
+    refresh,
+    store_file,
+    table,
+    verify,
+    verify_signed
+);
