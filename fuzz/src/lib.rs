@@ -20,3 +20,4 @@ pub mod store_file;
 pub mod table;
 pub mod verify;
 pub mod verify_signed;
+pub mod wire;

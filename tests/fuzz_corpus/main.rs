@@ -43,5 +43,6 @@ replayed!(
     store_file,
     table,
     verify,
-    verify_signed
+    verify_signed,
+    wire
 );
