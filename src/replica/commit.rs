@@ -187,11 +187,35 @@ impl Drop for Unanswered {
 /// The epochs of events with consecutive positions, of which the last is at `last`.
 fn epochs_up_to(last: Place, ids: &[EventId]) -> Vec<Epoch> {
     let first = last.position.saturating_sub(ids.len() as u64 - 1);
-    let positions = first..;
+    // Not an open range, which would reach beyond the last position there is.
+    let positions = first..=last.position;
     let places = positions.zip(ids).map(|(position, event)| Place {
         position,
         event: *event,
         ..last
     });
     places.map(Epoch).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::HistoryId;
+
+    /// As far as numbers go: only a store that lies is there.
+    #[test]
+    fn epochs_end_at_the_last_position() {
+        let ids = [1, 2, 3].map(|n| EventId::from_bytes([n; 16]));
+        for position in [3, 1 << 32, u64::MAX] {
+            let last = Place {
+                history: HistoryId::from_bytes([0; 16]),
+                position,
+                event: ids[2],
+            };
+            let epochs = epochs_up_to(last, &ids);
+            let positions: Vec<_> = epochs.iter().map(Epoch::position).collect();
+            assert_eq!(positions, [position - 2, position - 1, position]);
+            assert_eq!(epochs[2], Epoch(last));
+        }
+    }
 }
