@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use epochkey::{
-    Authority, Grant, MemoryStore, Op, Policy, RefreshError, Scope, Token, TokenPair,
+    Authority, Grant, MemoryStore, Op, Policy, RefreshError, Scope, Token, TokenPair, WhenFull,
     testing::{self, ManualClock, expose_secrets},
 };
 
@@ -17,6 +17,8 @@ const GRACE: u64 = 10_000;
 const IDLE: u64 = 100_000;
 const LIFETIME: u64 = 250_000;
 const MOST_REPLAYS: u32 = 100;
+/// Enough for more replays than are allowed.
+const MOST_STEPS: u32 = MOST_REPLAYS + 28;
 const USERS: [&str; 2] = ["u", "v"];
 /// In milliseconds: around the window and the ends of sessions.
 const PASSES: [u64; 8] = [1, 500, 9_999, 10_000, 10_001, 50_000, 99_999, 100_000];
@@ -27,7 +29,7 @@ const PASSES: [u64; 8] = [1, 500, 9_999, 10_000, 10_001, 50_000, 99_999, 100_000
 pub fn check(data: &[u8]) {
     let mut input = Input::new(data);
     let mut run = Run::new();
-    for _ in 0..100 {
+    for _ in 0..MOST_STEPS {
         if input.is_empty() {
             break;
         }
@@ -65,6 +67,7 @@ impl Run {
             .refresh_grace(Duration::from_millis(GRACE))
             .session_idle_lifetime(Duration::from_millis(IDLE))
             .session_lifetime(Duration::from_millis(LIFETIME))
+            .max_sessions(1000, WhenFull::Refuse)
             .rotate_by_hand();
         let builder = known::builder(&clock).policy(policy);
         let authority = builder.open(MemoryStore::new()).unwrap();
