@@ -40,6 +40,9 @@ pub fn check(data: &[u8]) {
             _ => {
                 let content = Content::of(bytes);
                 let altered = rows::alter(&content, &mut input);
+                if altered.has_no_head {
+                    assert!(open(&content, 2).is_err(), "taken for an empty store");
+                }
                 let bytes = content.lock().clone();
                 written.open(bytes, altered.leaves_revocations);
             }

@@ -18,6 +18,8 @@ const SESSIONS: TableDefinition<Bytes16, (Bytes16, Bytes16, u64, u64, &[u8])> =
 pub(super) struct Altered {
     /// Whether what was revoked must stay so.
     pub(super) leaves_revocations: bool,
+    /// Whether there are rows, but nothing says which history they belong to.
+    pub(super) has_no_head: bool,
 }
 
 pub(super) fn alter(content: &Content, input: &mut Input<'_>) -> Altered {
@@ -25,12 +27,13 @@ pub(super) fn alter(content: &Content, input: &mut Input<'_>) -> Altered {
         .create_with_backend(content.clone())
         .unwrap();
     let transaction = database.begin_write().unwrap();
-    let mut leaves_revocations = true;
+    let (mut leaves_revocations, mut has_no_head) = (true, false);
     for _ in 0..=input.byte() % 3 {
         let table = input.byte() % 6;
         let is_removed = input.byte().is_multiple_of(4);
         // Nothing else says what is revoked.
         leaves_revocations &= table != 1 && table != 2 && table != 4;
+        has_no_head |= table == 1 && is_removed;
         match table {
             0 => alter_meta(&transaction, is_removed, input),
             1 => alter_head(&transaction, is_removed, input),
@@ -41,7 +44,10 @@ pub(super) fn alter(content: &Content, input: &mut Input<'_>) -> Altered {
         }
     }
     transaction.commit().unwrap();
-    Altered { leaves_revocations }
+    Altered {
+        leaves_revocations,
+        has_no_head,
+    }
 }
 
 /// The key of a row as it is owned, if there is any.
