@@ -39,6 +39,7 @@ pub(super) fn check(input: &mut Input<'_>) {
     let followed = testing::follow(&authority);
     if model.brings_back_a_key {
         // The store is told to begin anew, and everything dies.
+        assert!(followed.is_err(), "a key came back");
         return assert!(
             log.tokens
                 .iter()

@@ -11,7 +11,7 @@ use epochkey::{
     store::{
         Answer, Commit, Completion, Event, Heartbeat, NewHistory, News, Outcome, Place, Reach,
         Receipt, Rewrap, SessionQuery, SessionRow, Snapshot, Standing, Store, StoreTime,
-        StoredEpoch, Tidy,
+        StoredEpoch, StoredKey, Tidy,
     },
     testing::ManualClock,
 };
@@ -26,6 +26,8 @@ pub(super) struct Hostile {
     lie: Arc<Mutex<Lie>>,
     /// What was to be committed.
     commits: Arc<Mutex<Vec<Commit>>>,
+    /// All ring keys that it has ever shown.
+    shown: Arc<Mutex<Vec<StoredKey>>>,
 }
 
 /// What it does.
@@ -51,6 +53,7 @@ impl Hostile {
             clock,
             lie: Arc::default(),
             commits: Arc::default(),
+            shown: Arc::default(),
         }
     }
 
@@ -123,9 +126,17 @@ impl Store for Hostile {
         let answer = self
             .store
             .snapshot(self.now(), &mut |epoch| kept.push(epoch));
+        let mut shown = self.shown.lock().unwrap();
+        if let Ok(Answer {
+            value: Some(snapshot),
+            ..
+        }) = &answer
+        {
+            shown.extend(snapshot.keys.iter().cloned());
+        }
         let answer = self.answer(answer, |snapshot, input| {
             lies::epochs(&mut kept, input);
-            lies::snapshot(snapshot, input);
+            lies::snapshot(snapshot, &shown, input);
         })?;
         kept.into_iter().for_each(epochs);
         Ok(answer)

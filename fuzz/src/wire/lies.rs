@@ -6,7 +6,7 @@ use epochkey::{
     StoreError,
     store::{
         Answer, EventId, HistoryId, KeyId, News, Outcome, Place, Receipt, Refusal, RowId,
-        RowVersion, SessionRow, Snapshot, Standing, StoreTime, StoredEpoch,
+        RowVersion, SessionRow, Snapshot, Standing, StoreTime, StoredEpoch, StoredKey,
     },
 };
 
@@ -108,7 +108,12 @@ pub(super) fn standing(standing: &mut Standing, input: &mut Input<'_>) {
     *standing = *input.pick(&all);
 }
 
-pub(super) fn snapshot(snapshot: &mut Option<Snapshot>, input: &mut Input<'_>) {
+/// `shown` are the ring keys of before, which may be shown again.
+pub(super) fn snapshot(
+    snapshot: &mut Option<Snapshot>,
+    shown: &[StoredKey],
+    input: &mut Input<'_>,
+) {
     if input.byte() == 255 {
         *snapshot = None;
     }
@@ -119,6 +124,9 @@ pub(super) fn snapshot(snapshot: &mut Option<Snapshot>, input: &mut Input<'_>) {
         snapshot.predecessors.push(HistoryId::from_bytes(history));
     }
     body(&mut snapshot.secrets, input);
+    if input.byte() & 3 == 3 {
+        snapshot.keys.insert(0, input.pick(shown).clone());
+    }
     list(&mut snapshot.keys, input);
     for key in &mut snapshot.keys {
         key.id = KeyId::from_bytes(bytes(*key.id.as_bytes(), input));
