@@ -124,7 +124,6 @@ impl Asked<()> {
             .map(|kept| self.inner.bump_of_session(&self.view.ring, kept.id()))
             .collect();
         let bumps = match bumps {
-            Ok(bumps) if bumps.is_empty() => return self.into_finish()(Ok(())),
             Ok(bumps) => bumps,
             Err(error) => return self.into_finish()(Err(error.into())),
         };
@@ -133,6 +132,8 @@ impl Asked<()> {
         let changes = Changes {
             ring: Arc::clone(&self.view.ring),
             newest_key: None,
+            // If there is nothing to end, what ended it may not be in force here yet: a commit
+            // of rows alone waits for that.
             changes: bumps,
             // One that began in between would lose its row and keep its tokens.
             sessions: vec![

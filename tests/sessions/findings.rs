@@ -284,3 +284,21 @@ fn case_26_a_key_is_announced_from_its_commit() {
     let next = here.refresh(&pair);
     assert_eq!(there.outcome(&next), "good", "it knows the key");
 }
+
+/// The others were ended elsewhere a moment ago: whoever hears that they are ended must find
+/// their tokens dead here too.
+#[test]
+fn others_that_were_ended_elsewhere_are_dead_here_when_it_is_told() {
+    let fleet = Fleet::new();
+    let (here, there) = fleet.two();
+    let (mine, other) = (here.start("u"), here.start("u"));
+    fleet.advance(10 * SECOND, &[&here, &there]);
+    there.bump(Scope::session(other.session.id()));
+    let ends = here.authority.sessions().end_others(mine.session.id());
+    assert_eq!(format!("{ends:?}"), "Op(running)");
+    here.finish(ends);
+    assert_eq!(
+        (here.outcome(&mine), here.outcome(&other)),
+        ("good", "revoked")
+    );
+}
