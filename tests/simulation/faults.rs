@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use epochkey::testing;
 
-use crate::{Checked, operation::Operation, replica::Faults, world::World};
+use super::{Checked, operation::Operation, replica::Faults, world::World, wrong};
 
 impl World {
     pub(crate) fn fail_somehow(&mut self, index: usize) -> Checked {
@@ -18,7 +18,13 @@ impl World {
             }
             1..3 => self.mend(index),
             3 if self.plan.lags => {
-                connection.lag();
+                match self.random.below(3) {
+                    0 => connection.lag_in_snapshots_at(&self.server.back_up()),
+                    1 if !self.backups.is_empty() => {
+                        connection.lag_in_snapshots_at(&self.random.pick(&self.backups).0);
+                    }
+                    _ => connection.lag(),
+                }
                 self.replicas[index].faults.lags = true;
                 self.replicas[index].notes.seen.lock().lags = true;
                 self.note(format!("{process} lags"));
@@ -30,14 +36,17 @@ impl World {
             }
             5 if self.plan.holds => {
                 connection.hold_commits();
+                self.replicas[index].holds = true;
                 self.note(format!("hold commits of {process}"));
             }
             6 if self.plan.holds => {
                 connection.hold_answers();
+                self.replicas[index].holds = true;
                 self.note(format!("hold answers to {process}"));
             }
             7..9 if self.plan.holds => {
                 connection.release();
+                self.replicas[index].holds = false;
                 self.note(format!("release what is held of {process}"));
             }
             9 if self.plan.holds && self.random.chance(30) => {
@@ -82,7 +91,7 @@ impl World {
             }
             _ => {
                 self.note(format!("{process} is set right"));
-                crate::replica::set(&clock, &self.server_clock);
+                super::replica::set(&clock, &self.server_clock);
             }
         }
     }
@@ -125,25 +134,37 @@ impl World {
     }
 
     fn lose(&mut self, index: usize) -> Checked {
-        self.may_restart = true;
         match self.random.below(8) {
             0 => {
+                self.has_lost();
                 self.note("the server is cleared");
                 self.server.clear();
             }
             1..4 if !self.backups.is_empty() => self.restore(index)?,
             _ => {
                 let commits = 1 + self.random.below(6);
-                self.note(format!("the server loses {commits} commits"));
-                self.server.lose_last(commits);
+                self.lose_commits(commits);
             }
         }
         Ok(())
     }
 
+    fn has_lost(&mut self) {
+        self.may_restart = true;
+        self.ledger.lock().sessions.losses += 1;
+    }
+
+    pub(crate) fn lose_commits(&mut self, commits: usize) {
+        self.has_lost();
+        self.note(format!("the server loses {commits} commits"));
+        self.server.lose_last(commits);
+        self.look();
+    }
+
     /// Restores a backup. If it is newer than what the store holds, only the operator
     /// knows that something is lost, and says so.
     fn restore(&mut self, index: usize) -> Checked {
+        self.has_lost();
         let number = self.random.below(self.backups.len());
         let (backup, head) = &self.backups[number];
         let head = *head;
@@ -175,7 +196,19 @@ impl World {
         if !crowded && self.random.chance(30) {
             return self.open_another();
         }
-        let old = self.replicas.swap_remove(index);
+        if self.plan.new_lifetimes && self.random.chance(60) {
+            self.policy = self.plan.policy(&mut self.random);
+            self.note(format!("from now on {:?}", self.policy));
+        }
+        if self.plan.new_secret && self.secret == 0 && self.random.chance(30) {
+            self.secret = 1;
+            self.note("from now on another master secret");
+            for replica in &mut self.replicas {
+                replica.is_left_behind = true;
+                replica.notes.seen.lock().may_load = true;
+            }
+        }
+        let mut old = self.replicas.swap_remove(index);
         let same_connection = self.random.chance(50);
         self.note(format!(
             "end {}, same connection {same_connection}",
@@ -185,22 +218,29 @@ impl World {
             true => (old.connection.clone(), old.faults),
             false => (self.server.connect(), Faults::default()),
         };
+        let holds = old.holds;
+        old.leaves_connection = same_connection;
         drop(old);
-        let wrong = self.server_is_wrong || faults != Faults::default();
+        let excused = self.server_is_wrong || faults != Faults::default();
         match self.open(connection, faults) {
-            Ok(()) => Ok(()),
-            Err(_) if wrong => Ok(()),
-            Err(error) => Err(format!("a healthy store was not opened: {error:?}")),
+            Ok(()) => {
+                if let Some(new) = self.replicas.last_mut().filter(|_| same_connection) {
+                    new.holds = holds;
+                }
+                Ok(())
+            }
+            Err(_) if excused => Ok(()),
+            Err(error) => wrong("a healthy store can be opened", format!("{error:?}")),
         }
     }
 
     pub(crate) fn open_another(&mut self) -> Checked {
         self.note("open another");
-        let wrong = self.server_is_wrong;
+        let excused = self.server_is_wrong;
         match self.open(self.server.connect(), Faults::default()) {
             Ok(()) => Ok(()),
-            Err(_) if wrong => Ok(()),
-            Err(error) => Err(format!("a healthy store was not opened: {error:?}")),
+            Err(_) if excused => Ok(()),
+            Err(error) => wrong("a healthy store can be opened", format!("{error:?}")),
         }
     }
 }

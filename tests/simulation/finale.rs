@@ -4,21 +4,25 @@ use std::time::Duration;
 
 use epochkey::testing::expose_secrets;
 
-use crate::{Checked, world::World};
+use super::{Checked, world::World, wrong};
+
+const AGREE: &str = "in the end all replicas agree with the store";
+const LIVE: &str = "in the end every replica issues what all accept";
 
 impl World {
     /// Mends everything, and checks that all replicas come to the same state and work.
     pub(crate) fn end(&mut self) -> Checked {
-        self.note("the end");
+        self.begin_the_end();
         self.server.set_clock_ahead(Duration::ZERO);
         self.server_is_wrong = false;
+        self.replicas.retain(|replica| !replica.is_left_behind);
         if self.replicas.is_empty() {
             self.open_another()?;
         }
         for index in 0..self.replicas.len() {
             self.mend(index);
             let replica = &self.replicas[index];
-            crate::replica::set(&replica.notes.clock, &self.server_clock);
+            super::replica::set(&replica.notes.clock, &self.server_clock);
             replica.connection.release();
             self.check()?;
         }
@@ -31,7 +35,14 @@ impl World {
         }
         if let Some(operation) = self.operations.first() {
             let process = operation.process;
-            return Err(format!("an operation at replica {process} never ends"));
+            return wrong("every operation ends", format!("one of replica {process}"));
+        }
+        if let Some(login) = self.logins.first() {
+            let process = login.process;
+            return wrong(
+                "every operation ends",
+                format!("one of a client of replica {process}"),
+            );
         }
         self.check_agreement()?;
         self.check_tokens()?;
@@ -40,32 +51,38 @@ impl World {
 
     fn check_agreement(&self) -> Checked {
         let ledger = self.ledger.lock();
-        let head = ledger.head().ok_or("the store is empty")?;
+        let Some(head) = ledger.head() else {
+            return wrong("the store is not empty in the end", String::new());
+        };
         let ring: Vec<_> = ledger.state(head).ring.clone();
         let ring: Vec<_> = ring.iter().map(|(id, at)| (id.to_string(), *at)).collect();
         let mut seal_key = None;
         for replica in &self.replicas {
             let process = replica.process;
             if replica.applied != head {
-                return Err(format!("replica {process} did not come to the head"));
+                return wrong(AGREE, format!("replica {process} did not come to the head"));
             }
             let secrets = expose_secrets(&replica.authority);
             let keys = secrets.ring_keys.iter();
             let keys: Vec<_> = keys.map(|key| (key.kid.clone(), key.position)).collect();
             if keys != ring {
-                return Err(format!(
-                    "replica {process} has the ring {keys:?}, not {ring:?}"
-                ));
+                return wrong(
+                    AGREE,
+                    format!("replica {process} has the ring {keys:?}, not {ring:?}"),
+                );
             }
             if *seal_key.get_or_insert(secrets.seal_key) != secrets.seal_key {
-                return Err(format!("replica {process} has another seal key"));
+                return wrong(AGREE, format!("replica {process} has another seal key"));
             }
             let stats = replica.authority.stats();
             let bumps = ledger.state(head).bumps.values();
             let floor = ledger.state(head).floor();
             let epochs = bumps.filter(|(_, position)| *position > floor).count();
             if (stats.floor, stats.epochs, stats.stale) != (floor, epochs, false) {
-                return Err(format!("replica {process}: {stats:?}, not {epochs} epochs"));
+                return wrong(
+                    AGREE,
+                    format!("replica {process}: {stats:?}, not {epochs} epochs"),
+                );
             }
         }
         Ok(())
@@ -89,14 +106,14 @@ impl World {
             }
             if self.tokens.len() == before {
                 let process = self.replicas[index].process;
-                return Err(format!("replica {process} issues nothing"));
+                return wrong(LIVE, format!("replica {process} issues nothing"));
             }
             for other in 0..self.replicas.len() {
                 let number = self.tokens.len() - 1;
                 self.verify(other, number)?;
                 let verified = self.replicas[other].verified.first();
                 if verified.map(|(number, _)| *number) != Some(number) {
-                    return Err(format!("token {number} is not accepted everywhere"));
+                    return wrong(LIVE, format!("token {number} is not accepted everywhere"));
                 }
             }
         }

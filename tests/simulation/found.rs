@@ -8,7 +8,7 @@ use epochkey::{
 };
 use parking_lot::Mutex;
 
-use crate::{
+use crate::simulation::{
     START,
     ledger::Ledger,
     replica::builder,
@@ -46,7 +46,7 @@ impl Fleet {
             store: self.server.connect(),
             notes: Arc::clone(&notes),
         };
-        let builder = builder(Policy::default(), &self.clock, 0, self.processes);
+        let builder = builder(Policy::default(), &self.clock, 0, self.processes, (0, None));
         (builder.open(store).unwrap(), notes)
     }
 }

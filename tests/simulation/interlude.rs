@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use epochkey::testing;
 
-use crate::{
+use super::{
     operation::{Kills, Operation, Running},
     witness::{Interlude, Request},
     world::World,
@@ -25,6 +25,7 @@ impl World {
             Request::Snapshot,
             Request::Begin,
             Request::Commit,
+            Request::Sessions,
         ];
         let during = *self.random.pick(&requests);
         let arrives_first = self.random.chance(50);
@@ -82,7 +83,9 @@ impl World {
         let commits = 1 + self.random.below(5);
         Box::new(move || {
             server.lose_last(commits);
-            ledger.lock().look();
+            let mut ledger = ledger.lock();
+            ledger.sessions.losses += 1;
+            ledger.look();
         })
     }
 

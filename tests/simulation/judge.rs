@@ -1,12 +1,13 @@
 //! What a replica may answer, by the log and by its own clocks.
 
-use epochkey::{IssueError, Mark, Scope, VerifyError, store::EventId};
+use epochkey::{IssueError, Scope, VerifyError, store::EventId};
 
-use crate::{
+use super::{
     Checked, LEEWAY, SKEW,
     ledger::Ledger,
     replica::Replica,
     token::{Minted, Standing},
+    wrong,
 };
 
 /// Whether a replica may answer so about the token with this number. `excused` if the
@@ -32,15 +33,16 @@ pub(crate) fn verified(
             refused(replica, token, standing, error, excused)
         }
     };
-    answer.map_err(|wrong| {
-        format!(
+    answer.or_else(|rule| {
+        let how = format!(
             "replica {} at {:?} says {outcome:?} to token {number} of {:?}, sealed at {:?}, \
-             which is {standing:?}: {wrong}",
+             which is {standing:?}",
             replica.process,
             ledger.place(replica.applied),
             token.scopes,
             ledger.place(token.sealed_at),
-        )
+        );
+        wrong(rule, how)
     })
 }
 
@@ -49,22 +51,22 @@ fn accepted(
     ledger: &Ledger,
     (number, token): (usize, &Minted),
     standing: Standing,
-) -> Checked {
+) -> Result<(), &'static str> {
     let deceived = replica.deceived_in == Some(ledger.place(replica.applied).history);
     if !replica.notes.is_fresh() {
-        return Err("it is stale".to_owned());
+        return Err("a stale replica accepts nothing");
     }
     if replica.dead.contains(&number) && !deceived {
-        return Err("it was dead here".to_owned());
+        return Err("what was dead at a replica is never accepted there again");
     }
     if standing != Standing::Good {
-        return Err("it is not good".to_owned());
+        return Err("what the applied log has revoked is not accepted");
     }
     if token.expires_at <= replica.seconds() {
-        return Err("it has expired".to_owned());
+        return Err("an expired token is not accepted");
     }
     if token.issued_at > replica.seconds() + SKEW.as_secs() + LEEWAY {
-        return Err("it is from the future".to_owned());
+        return Err("a token from the future is not accepted");
     }
     Ok(())
 }
@@ -75,7 +77,7 @@ fn refused(
     standing: Standing,
     error: &VerifyError,
     excused: bool,
-) -> Checked {
+) -> Result<(), &'static str> {
     let skew = SKEW.as_secs();
     // Whoever is in time is told that it is too early, never that a good token is dead.
     let in_time = replica.is_truly_fresh() && replica.must_be_fresh() && !excused;
@@ -97,25 +99,28 @@ fn refused(
         },
         _ => false,
     };
-    right.then_some(()).ok_or("it should not".to_owned())
+    right
+        .then_some(())
+        .ok_or("an honest token is not refused, and others for the right reason")
 }
 
-/// Whether a replica may issue or refuse to, for these scopes and with this mark.
+/// Whether a replica may issue or refuse to, as of an event, for these scopes and with the mark
+/// of another event.
 pub(crate) fn issued(
     replica: &Replica,
     ledger: &Ledger,
+    (sealed_at, is_fresh): (EventId, bool),
     scopes: &[Scope],
-    mark: Option<(Mark, EventId)>,
+    marked: Option<EventId>,
     outcome: Result<(), &IssueError>,
 ) -> Checked {
-    let here = ledger.state(replica.applied);
+    let here = ledger.state(sealed_at);
     let bumped_since = |scope: &Scope, mark: EventId| {
         let bump = here.bumps.get(scope);
         bump.is_some_and(|(bump, position)| {
             *position > here.floor() && !ledger.contains(mark, *bump)
         })
     };
-    let marked = mark.map(|(_, event)| event);
     let outdated = marked.is_some_and(|event| {
         let mark = ledger.place(event);
         mark.history != here.history || mark.position < here.floor()
@@ -123,7 +128,7 @@ pub(crate) fn issued(
     let right = match outcome {
         Ok(()) => {
             let bumped = |mark| scopes.iter().any(|scope| bumped_since(scope, mark));
-            replica.notes.is_fresh() && !outdated && !marked.is_some_and(bumped)
+            is_fresh && !outdated && !marked.is_some_and(bumped)
         }
         Err(IssueError::StaleEpochs) => !replica.must_be_fresh(),
         Err(IssueError::OutdatedMark) => outdated,
@@ -132,13 +137,18 @@ pub(crate) fn issued(
         }
         Err(_) => false,
     };
-    right.then_some(()).ok_or_else(|| {
+    if !right {
         let outcome = outcome.map_err(ToString::to_string);
-        format!(
-            "replica {} at {:?}, fresh {}, issuing for {scopes:?} as of {mark:?}: {outcome:?}",
+        let how = format!(
+            "replica {} at {:?}, fresh {}, issuing for {scopes:?} as of {marked:?}: {outcome:?}",
             replica.process,
-            ledger.place(replica.applied),
+            ledger.place(sealed_at),
             replica.must_be_fresh(),
-        )
-    })
+        );
+        return wrong(
+            "tokens are issued if and only if mark and news allow it",
+            how,
+        );
+    }
+    Ok(())
 }

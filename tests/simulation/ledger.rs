@@ -18,9 +18,12 @@ use epochkey::{
     testing::FaultyStore,
 };
 
+use super::rows::Sessions;
+
 pub(crate) struct Ledger {
     /// A connection without faults.
     spy: FaultyStore,
+    pub(super) sessions: Sessions,
     announced: HashMap<EventId, Change>,
     entries: HashMap<EventId, Entry>,
     head: Option<EventId>,
@@ -88,6 +91,7 @@ impl Ledger {
     pub(crate) fn new(server: &FaultyStore) -> Self {
         Self {
             spy: server.connect(),
+            sessions: Sessions::default(),
             announced: HashMap::new(),
             entries: HashMap::new(),
             head: None,
@@ -199,6 +203,10 @@ impl Ledger {
     /// How often the log was broken off, by a loss or a new history.
     pub(crate) fn breaks(&self) -> usize {
         self.breaks
+    }
+
+    pub(super) fn spy(&self) -> &FaultyStore {
+        &self.spy
     }
 
     pub(crate) fn knows(&self, event: EventId) -> bool {

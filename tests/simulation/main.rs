@@ -1,48 +1,34 @@
-//! A fleet of replicas on a store that fails, at random, and a plain model of what they
-//! promise.
+//! The simulation of a fleet, for seeds that follow each other; and what it has found.
 //!
-//! Everything follows from a seed: the replicas, their keys, what is done to them and to
-//! the store. There are no threads, and the clocks stand still until they are told. To
-//! run other seeds than the usual ones, one or a range:
+//! To run other seeds than the usual ones, one or a range:
 //!
 //! ```sh
 //! EPOCHKEY_SIMULATE=17 cargo test --test simulation
-//! EPOCHKEY_SIMULATE=1000..9000 cargo test --release --test simulation
+//! EPOCHKEY_SIMULATE=0..10000 cargo test --release --test simulation
 //! ```
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
-mod changes;
-mod faults;
-mod finale;
 mod found;
-mod interlude;
-mod judge;
-mod ledger;
-mod operation;
-mod plan;
-mod random;
-mod replica;
-mod steps;
-mod token;
-mod witness;
-mod world;
+#[path = "mod.rs"]
+mod simulation;
 
-use std::{ops::Range, time::Duration};
+use std::{
+    ops::Range,
+    sync::atomic::{AtomicU64, Ordering},
+    thread,
+};
 
-use self::world::World;
+use parking_lot::Mutex;
 
-/// When the clocks start, in seconds since 1970.
-const START: u64 = 1_700_000_000;
-const SKEW: Duration = Duration::from_secs(2);
-const STALENESS: Duration = Duration::from_secs(10);
-/// In seconds: the policy's default for this skew.
-const LEEWAY: u64 = 4;
-
-/// What was found wrong, if anything.
-type Checked = Result<(), String>;
+use self::simulation::{
+    runs::{Failure, simulate},
+    shrink::shrink,
+};
 
 const SEEDS: Range<u64> = 0..250;
+/// So many simulations run at once, each on a thread of its own.
+const THREADS: usize = 2;
 
 fn seeds() -> Range<u64> {
     let Ok(asked) = std::env::var("EPOCHKEY_SIMULATE") else {
@@ -55,33 +41,38 @@ fn seeds() -> Range<u64> {
     }
 }
 
-/// What is wrong with one simulation, and how it came to that.
-fn simulate(seed: u64) -> Result<(), (String, Vec<String>)> {
-    let mut world = World::new(seed);
-    let mut run = || {
-        for _ in 0..world.plan.steps {
-            world.step()?;
+/// What is wrong with these seeds, and of the first that fails what happens in it, with no
+/// more steps than it takes. `None` if none fails.
+fn search(seeds: Range<u64>) -> Option<String> {
+    let (next, failed) = (AtomicU64::new(seeds.start), Mutex::new(Vec::new()));
+    thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::SeqCst);
+                    if !seeds.contains(&seed) {
+                        break;
+                    }
+                    if let Err(failure) = simulate(seed) {
+                        failed.lock().push(failure);
+                    }
+                }
+            });
         }
-        world.end()
-    };
-    run().map_err(|wrong| (wrong, world.trail))
+    });
+    let mut failed = failed.into_inner();
+    failed.sort_by_key(|failure| failure.seed);
+    let lines = failed
+        .iter()
+        .map(|Failure { seed, wrong, .. }| format!("seed {seed}: {}: {}", wrong.rule, wrong.how));
+    let all = lines.collect::<Vec<_>>().join("\n");
+    let first = failed.into_iter().next()?;
+    Some(format!("{all}\n\n{}", shrink(first)))
 }
 
 #[test]
 fn the_promises_hold_whatever_happens() {
-    let mut failed = Vec::new();
-    for seed in seeds() {
-        if let Err((wrong, trail)) = simulate(seed) {
-            eprintln!("seed {seed} after {} steps: {wrong}", trail.len());
-            failed.push((seed, wrong, trail));
-        }
-    }
-    failed.sort_by_key(|(_, _, trail)| trail.len());
-    if let Some((seed, wrong, trail)) = failed.first() {
-        panic!(
-            "{} seeds failed; seed {seed}:\n{}\n{wrong}",
-            failed.len(),
-            trail.join("\n")
-        );
+    if let Some(wrong) = search(seeds()) {
+        panic!("{wrong}");
     }
 }

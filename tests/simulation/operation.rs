@@ -8,10 +8,13 @@ use std::{
 };
 
 use epochkey::{
-    BumpError, Epoch, Mark, Op, RotateError, Scope, StoreError, SwapError, store::EventId,
+    BumpError, Epoch, Mark, Op, RotateError, Scope, SessionError, StoreError, SwapError,
+    store::EventId,
 };
 
-use crate::{Checked, ledger::Ledger, replica::Replica, token::Minted};
+use super::{Checked, Wrong, ledger::Ledger, replica::Replica, token::Minted, wrong};
+
+const KEPT: &str = "what is done was kept at the position that is told";
 
 pub(crate) struct Operation {
     pub(crate) process: u64,
@@ -46,12 +49,17 @@ pub(crate) enum Running {
     StartOver(Op<Epoch, StoreError>),
     WaitFor(Op<Epoch, StoreError>),
     CatchUp(Op<Mark, StoreError>),
+    Rewrap(Op<(), StoreError>),
+    EndOthers(Op<(), SessionError>),
 }
 
 /// What a finished operation gave.
 pub(crate) enum Gave {
     Epochs(Vec<Epoch>),
     Mark(Mark),
+    /// It is done, and there is nothing to tell of it.
+    Done,
+    Rewrapped,
     Nothing,
 }
 
@@ -73,6 +81,8 @@ impl Running {
             Running::Swap(op) => poll(op).map(one),
             Running::StartOver(op) | Running::WaitFor(op) => poll(op).map(one),
             Running::CatchUp(op) => poll(op).map(|mark| mark.map(Gave::Mark)),
+            Running::Rewrap(op) => poll(op).map(|done| done.map(|()| Gave::Rewrapped)),
+            Running::EndOthers(op) => poll(op).map(|done| done.map(|()| Gave::Done)),
         }
     }
 }
@@ -128,7 +138,7 @@ impl Operation {
         replica: &mut Replica,
         tokens: &[Minted],
         ledger: &Ledger,
-    ) -> Option<Result<(Gave, Vec<EventId>), String>> {
+    ) -> Option<Result<(Gave, Vec<EventId>), Wrong>> {
         let gave = self.op.poll()?;
         let Ok(gave) = gave else {
             return Some(Ok((Gave::Nothing, Vec::new())));
@@ -136,7 +146,11 @@ impl Operation {
         let checked = match &gave {
             Gave::Epochs(epochs) => self.check_epochs(epochs, replica, tokens, ledger),
             Gave::Mark(_) => self.check_caught_up(replica, ledger),
-            Gave::Nothing => Ok(()),
+            Gave::Done => {
+                self.bury(replica, tokens);
+                Ok(())
+            }
+            Gave::Rewrapped | Gave::Nothing => Ok(()),
         };
         let events = self.events.clone();
         Some(checked.map(|()| (gave, events)))
@@ -154,7 +168,7 @@ impl Operation {
             self.events = begun.collect();
         }
         if self.events.len() != epochs.len() {
-            return Err(format!("{epochs:?} were never kept"));
+            return wrong(KEPT, format!("{epochs:?}"));
         }
         for (event, epoch) in self.events.iter().zip(epochs) {
             self.check_epoch(*event, *epoch, replica, ledger)?;
@@ -162,6 +176,12 @@ impl Operation {
                 return Ok(());
             }
         }
+        self.bury(replica, tokens);
+        Ok(())
+    }
+
+    /// What it has killed is dead where it was done.
+    fn bury(&self, replica: &mut Replica, tokens: &[Minted]) {
         let before = tokens.iter().enumerate().take(self.tokens);
         let killed = before.filter(|(_, token)| match &self.kills {
             Kills::None => false,
@@ -169,7 +189,6 @@ impl Operation {
             Kills::All => true,
         });
         replica.dead.extend(killed.map(|(number, _)| number));
-        Ok(())
     }
 
     fn check_epoch(
@@ -180,11 +199,11 @@ impl Operation {
         ledger: &Ledger,
     ) -> Checked {
         if !ledger.knows(event) {
-            return Err(format!("{epoch:?} was never kept"));
+            return wrong(KEPT, format!("{epoch:?}"));
         }
         let place = ledger.place(event);
         if format!("{epoch:?}") != format!("Epoch({} of {})", place.position, place.history) {
-            return Err(format!("{epoch:?} is at {place:?}"));
+            return wrong(KEPT, format!("{epoch:?} is at {place:?}"));
         }
         // Of what is so old the store need not know what became of it: every token that it
         // could concern is dead.
@@ -195,14 +214,16 @@ impl Operation {
         }
         if !replica.has_in_force(event, ledger) {
             let (process, applied) = (replica.process, ledger.place(replica.applied));
-            return Err(format!(
-                "{epoch:?} is not in force at replica {process}, which is at {applied:?}"
-            ));
+            return wrong(
+                "what is done is in force where it was done",
+                format!("{epoch:?} at replica {process}, which is at {applied:?}"),
+            );
         }
         match self.op {
-            Running::WaitFor(_) if !self.was_kept => {
-                Err(format!("waited for {epoch:?}, which the store had lost"))
-            }
+            Running::WaitFor(_) if !self.was_kept => wrong(
+                "nobody is told that a lost event is in force",
+                format!("{epoch:?}"),
+            ),
             _ => Ok(()),
         }
     }
@@ -216,8 +237,9 @@ impl Operation {
         }
         let (process, applied) = (replica.process, ledger.place(replica.applied));
         let head = ledger.place(head);
-        Err(format!(
-            "replica {process} at {applied:?} said it had caught up with {head:?}"
-        ))
+        wrong(
+            "who has caught up has applied what was acknowledged before",
+            format!("replica {process} at {applied:?}, with {head:?}"),
+        )
     }
 }

@@ -8,11 +8,13 @@ use epochkey::{
     testing::{self, FaultyStore, ManualClock},
 };
 
-use crate::{
-    Checked, SKEW,
+use super::{
+    Checked, SKEW, Wrong,
     ledger::Ledger,
+    logins::{Asked, Login, Running, parse},
     token::{Minted, Standing},
     witness::{Notes, Witness},
+    wrong,
 };
 
 /// What is wrong with a connection.
@@ -30,6 +32,14 @@ pub(crate) struct Replica {
     pub(crate) connection: FaultyStore,
     pub(crate) notes: Arc<Notes>,
     pub(crate) faults: Faults,
+    /// The number of its master secret.
+    pub(crate) secret: u8,
+    /// Whether it is left behind: what others write it cannot read.
+    pub(crate) is_left_behind: bool,
+    /// Whether another process takes over its connection, with what is held there.
+    pub(crate) leaves_connection: bool,
+    /// Whether commits or answers are held.
+    pub(crate) holds: bool,
     /// Whether the last attempt to follow the store succeeded.
     pub(crate) followed: bool,
     /// The event it applied last, and what it said of it.
@@ -51,17 +61,33 @@ pub(crate) fn builder(
     clock: &ManualClock,
     seed: u64,
     process: u64,
+    (secret, previous): (u8, Option<u8>),
 ) -> AuthorityBuilder {
-    let secret = MasterSecret::from_bytes(std::array::from_fn::<u8, 32, _>(|byte| byte as u8))
-        .expect("long enough");
+    let numbered = |number: u8| {
+        let bytes = std::array::from_fn::<u8, 32, _>(|byte| byte as u8 ^ number);
+        MasterSecret::from_bytes(bytes).expect("long enough")
+    };
     let builder = Authority::builder("https://issuer.test", "api")
         .policy(policy)
-        .master_secret(secret)
+        .master_secret(numbered(secret))
         .clock(clock.clone());
+    let builder = match previous {
+        Some(previous) => builder.previous_master_secret(numbered(previous)),
+        None => builder,
+    };
     let mut random = [0; 32];
     random[..8].copy_from_slice(&seed.to_be_bytes());
     random[8..16].copy_from_slice(&process.to_be_bytes());
     testing::by_hand(testing::known_secrets(builder, random))
+}
+
+impl Drop for Replica {
+    fn drop(&mut self) {
+        // What is held holds the replica's process, and nobody will ask for it any more.
+        if !self.leaves_connection {
+            self.connection.drop_held();
+        }
+    }
 }
 
 impl Replica {
@@ -84,6 +110,10 @@ impl Replica {
             connection,
             notes,
             faults: Faults::default(),
+            secret: 0,
+            is_left_behind: false,
+            leaves_connection: false,
+            holds: false,
             followed: true,
             applied,
             mark,
@@ -96,13 +126,16 @@ impl Replica {
     }
 
     /// Finds out what it has applied by now. Says whether that changed.
-    pub(crate) fn observe(&mut self) -> Result<bool, String> {
+    pub(crate) fn observe(&mut self) -> Result<bool, Wrong> {
         let mark = self.authority.mark();
         if mark == self.mark {
             return Ok(false);
         }
         let applied = place_of(mark, &self.notes);
-        let applied = applied.ok_or(format!("replica {} made up {mark:?}", self.process))?;
+        let Some(applied) = applied else {
+            let how = format!("{mark:?} at replica {}", self.process);
+            return wrong("only what the store told in order is applied", how);
+        };
         let ledger = self.notes.ledger.lock();
         let (before, after) = (ledger.place(self.applied), ledger.place(applied));
         if before.history != after.history {
@@ -139,7 +172,7 @@ impl Replica {
 
     /// Whether nothing is wrong with its connection and its clock.
     pub(crate) fn is_healthy(&self) -> bool {
-        self.faults == Faults::default() && self.is_on_time()
+        self.faults == Faults::default() && self.is_on_time() && !self.is_left_behind
     }
 
     /// Whether its clock is as near to the server's as the policy wants it.
@@ -162,13 +195,22 @@ impl Replica {
         self.followed && self.notes.is_fresh()
     }
 
+    /// Whether nothing stands in the way of what it is asked for.
+    pub(crate) fn is_quiet(&self) -> bool {
+        let interrupted = self.notes.seen.lock().interrupted;
+        self.is_healthy() && self.must_be_fresh() && !self.holds && !interrupted
+    }
+
+    /// Refreshes with a token.
+    pub(crate) fn refresh(&self, user: &str, token: &str) -> Login {
+        let asked = Asked::of(self, user, Some(parse(token)), &self.notes.ledger.lock());
+        let op = Running::Refresh(self.authority.sessions().refresh(token));
+        Login::new(self.process, (&self.authority, &self.notes), op, asked)
+    }
+
     /// Whether its news is so fresh by the server's clock, too.
     pub(crate) fn is_truly_fresh(&self) -> bool {
-        let Some(sent) = self.notes.seen.lock().fresh else {
-            return false;
-        };
-        let age = self.notes.true_time().as_unix_millis() - sent.truly.as_unix_millis();
-        !sent.lagged && u128::from(age) <= crate::STALENESS.as_millis()
+        self.notes.is_truly_fresh()
     }
 
     /// Its process, and whether what it is told may be old.
@@ -178,7 +220,13 @@ impl Replica {
 
     pub(crate) fn violation_of_its_own(&self) -> Checked {
         match self.notes.seen.lock().violation.take() {
-            Some(violation) => Err(format!("replica {}: {violation}", self.process)),
+            Some(violation) => {
+                let how = format!("replica {}: {violation}", self.process);
+                wrong(
+                    "a history begins only if the store does not know the past",
+                    how,
+                )
+            }
             None => Ok(()),
         }
     }

@@ -2,33 +2,40 @@
 
 use std::time::Duration;
 
-use epochkey::{Grant, Scope, SessionId, testing};
+use epochkey::{Grant, Scope, SessionId, Store, store::StoreTime, testing};
 
-use crate::{
+use super::{
     Checked, judge,
     token::{Minted, scopes},
     world::World,
+    wrong,
 };
 
 const USERS: [&str; 4] = ["u0", "u1", "u2", "u3"];
+/// How long a key is announced, in seconds: the policy's default.
+const ANNOUNCED: u64 = 14;
 const GROUPS: [&str; 3] = ["g0", "g1", "g2"];
 
 impl World {
-    pub(crate) fn step(&mut self) -> Checked {
+    pub(crate) fn step(&mut self, number: usize) -> Checked {
+        self.begin_step(number);
         if self.replicas.is_empty() {
             self.open_another()?;
         } else {
             let index = self.random.below(self.replicas.len());
             match self.random.below(100) {
                 0..25 => self.follow_interrupted(index)?,
-                25..40 => self.issue(index)?,
-                40..65 => self.change(index)?,
+                25..37 => self.issue(index)?,
+                37..53 => self.change(index)?,
+                53..65 => self.serve_a_client(index)?,
                 65..71 => self.maintain(index),
-                71..80 => self.let_time_pass(),
+                71..74 => self.meet_a_moment()?,
+                74..80 => self.let_time_pass(),
                 80..84 => self.restart_some(index)?,
                 _ => self.fail_somehow(index)?,
             }
         }
+        self.end_step(number);
         self.check()
     }
 
@@ -56,36 +63,41 @@ impl World {
         let healthy = replica.is_healthy() && !interrupted && !self.server_is_wrong;
         let process = replica.process;
         let outcome = result.as_ref().map_err(ToString::to_string);
-        self.trail.push(format!("follow {process}: {outcome:?}"));
+        self.note(format!("follow {process}: {outcome:?}"));
         self.ledger.lock().look();
         self.observe(index)?;
         let replica = &mut self.replicas[index];
         let places = &mut replica.notes.seen.lock().places;
-        places.drain(..places.len().saturating_sub(8));
+        places.drain(..places.len().saturating_sub(64));
         if !healthy {
             return Ok(());
         }
         if let Err(error) = result {
-            return Err(format!(
-                "healthy replica {process} could not follow: {error}"
-            ));
+            return wrong(
+                "a healthy replica can follow",
+                format!("replica {process}: {error}"),
+            );
         }
         let ledger = self.ledger.lock();
         let after = ledger.place(replica.applied);
         if Some(replica.applied) != ledger.head() {
-            return Err(format!("replica {process} has followed to {after:?} only"));
+            return wrong(
+                "a healthy replica reaches the head",
+                format!("replica {process} is at {after:?}"),
+            );
         }
         // What was trimmed since is not there to prove it.
         let can_tell = away < 3_600_000 && replica.deceived_in != Some(after.history);
         if had_lost && after.history == before.history && can_tell {
-            return Err(format!(
-                "replica {process} did not notice that {before:?} was lost"
-            ));
+            return wrong(
+                "a healthy replica notices a loss",
+                format!("replica {process}, of {before:?}"),
+            );
         }
         Ok(())
     }
 
-    fn scopes_to_be(&mut self) -> (&'static str, Option<SessionId>, Vec<&'static str>) {
+    pub(crate) fn scopes_to_be(&mut self) -> (&'static str, Option<SessionId>, Vec<&'static str>) {
         let user = *self.random.pick(&USERS);
         let session = self.random.chance(50).then(|| {
             let number = self.random.below(2);
@@ -133,8 +145,10 @@ impl World {
         let ledger = self.ledger.lock();
         let outcome = result.as_ref().map(|_| ());
         let step = format!("issue {scopes:?} at {}: {outcome:?}", replica.process);
-        self.trail.push(step);
-        judge::issued(replica, &ledger, &scopes, mark, outcome)?;
+        self.trail.push(format!("{}: {step}", self.step));
+        let at = (replica.applied, replica.notes.is_fresh());
+        let marked = mark.map(|(_, event)| event);
+        judge::issued(replica, &ledger, at, &scopes, marked, outcome)?;
         let Ok(token) = result else { return Ok(()) };
         let (sealed_at, up_to_date) = (replica.applied, replica.is_truly_fresh());
         drop(ledger);
@@ -155,11 +169,51 @@ impl World {
         let replica = &self.replicas[index];
         let result = testing::maintain(&replica.authority);
         let result = result.map_err(|error| error.to_string());
-        self.trail.push(format!(
+        self.note(format!(
             "maintain {}: {result:?}",
             self.replicas[index].process
         ));
         self.end_interlude(index);
+    }
+
+    /// Lets time pass until about when a key is to issue or a token to expire: what is done
+    /// too early or too late is done then.
+    fn meet_a_moment(&mut self) -> Checked {
+        let now = self.seconds();
+        let snapshot = self.server.snapshot(StoreTime::default(), &mut |_| {});
+        let keys = snapshot
+            .ok()
+            .and_then(|answer| answer.value)
+            .map_or_else(Vec::new, |it| it.keys);
+        let issues = keys
+            .iter()
+            .map(|key| key.introduced_at.as_unix_millis() / 1000 + ANNOUNCED);
+        let expires = self
+            .tokens
+            .iter()
+            .rev()
+            .take(24)
+            .map(|token| token.expires_at);
+        let moments: Vec<_> = issues
+            .chain(expires)
+            .filter(|moment| *moment > now + 3)
+            .collect();
+        if moments.is_empty() {
+            return Ok(());
+        }
+        let moment = *self.random.pick(&moments);
+        let millis = (moment - now - 3) * 1000 + self.random.between(0, 5_000);
+        self.note(format!("{millis} ms pass, until about {moment}"));
+        self.advance(Duration::from_millis(millis), None);
+        for index in 0..self.replicas.len() {
+            self.follow(index)?;
+            match self.random.below(3) {
+                0 => self.maintain(index),
+                1 => self.issue(index)?,
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     fn let_time_pass(&mut self) {

@@ -3,10 +3,13 @@
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use epochkey::{
     Scope, SessionId, Token,
-    store::{EventId, HistoryId},
+    store::{EventId, HistoryId, RowId},
+    testing::ExposedKey,
 };
 
-use crate::ledger::Ledger;
+use ring::hmac;
+
+use super::ledger::Ledger;
 
 pub(crate) struct Minted {
     pub(crate) token: Token,
@@ -15,6 +18,8 @@ pub(crate) struct Minted {
     pub(crate) sealed_at: EventId,
     pub(crate) key: String,
     pub(crate) scopes: Vec<Scope>,
+    /// The session that it goes with, if it came with a refresh token.
+    session: Option<RowId>,
     pub(crate) issued_at: u64,
     pub(crate) expires_at: u64,
     /// The server's time when it was issued, in seconds.
@@ -64,12 +69,38 @@ impl Minted {
             sealed_at,
             key: header["kid"].as_str().unwrap().to_owned(),
             scopes,
+            session: None,
             issued_at: payload["iat"].as_u64().unwrap(),
             expires_at: payload["exp"].as_u64().unwrap(),
             truly_issued_at,
             breaks: (by_one_up_to_date && ledger.keeps(sealed_at)).then(|| ledger.breaks()),
             token,
         }
+    }
+
+    pub(crate) fn of_session(self, session: RowId) -> Self {
+        let session = Some(session);
+        Self { session, ..self }
+    }
+
+    /// The same as if it were of another key and of this moment, but for its seal.
+    pub(crate) fn forged(&self, key: &ExposedKey, now: u64) -> String {
+        let payload = self.token.as_str().split('.').nth(1).unwrap();
+        let payload = String::from_utf8(URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap();
+        let (issued_at, expires_at) = (self.issued_at, self.expires_at);
+        let payload = payload
+            .replace(&format!(r#""iat":{issued_at}"#), &format!(r#""iat":{now}"#))
+            .replace(
+                &format!(r#""exp":{expires_at}"#),
+                &format!(r#""exp":{}"#, now + 30),
+            );
+        let header = format!(r#"{{"alg":"HS256","kid":"{}","typ":"at+jwt"}}"#, key.kid);
+        let signed = [header, payload]
+            .map(|part| URL_SAFE_NO_PAD.encode(part))
+            .join(".");
+        let signing = hmac::Key::new(hmac::HMAC_SHA256, &key.secret);
+        let signature = hmac::sign(&signing, signed.as_bytes());
+        format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
     }
 
     /// How it stands for one who has applied the log up to `at`.
@@ -89,7 +120,14 @@ impl Minted {
                 false => Standing::UnknownKey { swapped_in },
             };
         };
-        let bump = |state: &crate::ledger::State, scope| {
+        // Sealed after its end, it would show no trace of that.
+        if self
+            .session
+            .is_some_and(|session| ledger.has_ended(session, at))
+        {
+            return Standing::Killed;
+        }
+        let bump = |state: &super::ledger::State, scope| {
             let bump = state.bumps.get(scope).copied();
             bump.filter(|(_, position)| position > introduced)
         };

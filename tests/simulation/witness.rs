@@ -3,17 +3,17 @@
 use std::{sync::Arc, time::Duration};
 
 use epochkey::{
-    Clock, Scope, Store, StoreError,
+    Clock, Scope, ScopeKind, Store, StoreError,
     store::{
         Answer, Beginning, Commit, Completion, EventId, Heartbeat, NewHistory, News, Outcome,
-        Place, Reach, Receipt, Rewrap, SessionQuery, SessionRow, Snapshot, Standing, StoreTime,
-        StoredEpoch, Tidy,
+        Place, Reach, Receipt, Rewrap, Rows, SessionChange, SessionQuery, SessionRow, Snapshot,
+        Standing, StoreTime, StoredEpoch, Tidy,
     },
     testing::{FaultyStore, ManualClock},
 };
 use parking_lot::Mutex;
 
-use crate::{SKEW, STALENESS, ledger::Ledger};
+use super::{SKEW, STALENESS, ledger::Ledger, rows::Read};
 
 /// A connection whose traffic is noted, and can be interrupted.
 pub(crate) struct Witness {
@@ -39,12 +39,19 @@ pub(crate) struct Seen {
     pub(crate) heard: StoreTime,
     /// The scopes of the next bumps.
     pub(crate) scopes: Vec<Scope>,
+    /// Whose sessions are asked for next.
+    pub(crate) user: Option<String>,
+    /// What was there when rows were asked for.
+    pub(crate) reads: Vec<Read>,
     /// The events of the last commit.
     pub(crate) committed: Vec<EventId>,
     /// Whether it began a history that it had no right to.
     pub(crate) violation: Option<String>,
     /// Whether an exchange has reached the head, so that what follows is not about news.
     pub(crate) settles: bool,
+    /// Whether it may take a snapshot at the head for another reason than to begin a history:
+    /// to wrap it anew, or because it cannot read what follows.
+    pub(crate) may_load: bool,
     /// Whether what it reads is old.
     pub(crate) lags: bool,
     /// Whether an interlude took place.
@@ -76,6 +83,7 @@ pub(crate) enum Request {
     Snapshot,
     Begin,
     Commit,
+    Sessions,
 }
 
 impl Notes {
@@ -113,6 +121,15 @@ impl Notes {
 
     pub(crate) fn is_fresh(&self) -> bool {
         self.age().is_some_and(|age| age <= STALENESS)
+    }
+
+    /// Whether that is so by the server's clock, too, and from the primary.
+    pub(crate) fn is_truly_fresh(&self) -> bool {
+        let Some(sent) = self.seen.lock().fresh else {
+            return false;
+        };
+        let age = self.true_time().as_unix_millis() - sent.truly.as_unix_millis();
+        !sent.lagged && u128::from(age) <= STALENESS.as_millis()
     }
 
     /// The replica is about to follow the store.
@@ -199,6 +216,42 @@ impl Notes {
     }
 }
 
+impl Witness {
+    /// Lets the ledger know when sessions have begun.
+    fn telling(&self, commit: &Commit, done: Completion<Outcome>) -> Completion<Outcome> {
+        let rows = commit.sessions.iter().filter_map(|change| match change {
+            SessionChange::Start(row) => Some((row.id, row.user)),
+            _ => None,
+        });
+        let (started, ledger) = (rows.collect::<Vec<_>>(), Arc::clone(&self.notes.ledger));
+        if started.is_empty() {
+            return done;
+        }
+        Box::new(move |answer| {
+            if let Ok(answer) = &answer
+                && let Outcome::Done { head } = answer.value
+            {
+                ledger.lock().has_begun(&started, head);
+            }
+            done(answer);
+        })
+    }
+}
+
+/// Whose rows a bump ends is known by whom it bumps.
+fn name_users(ledger: &mut Ledger, commit: &Commit, scopes: &[Scope]) {
+    let users = scopes
+        .iter()
+        .filter(|scope| scope.kind() == ScopeKind::User);
+    let tags = commit.sessions.iter().filter_map(|change| match change {
+        SessionChange::EndOfUser { user, except: None } => Some(*user),
+        _ => None,
+    });
+    for (tag, scope) in tags.zip(users) {
+        ledger.name_user(tag, scope.id());
+    }
+}
+
 impl Store for Witness {
     fn reach(&self) -> Reach {
         self.store.reach()
@@ -233,7 +286,7 @@ impl Store for Witness {
         epochs: &mut dyn FnMut(StoredEpoch),
     ) -> Result<Answer<Option<Snapshot>>, StoreError> {
         let mut seen = self.notes.seen.lock();
-        let begins = seen.settles;
+        let begins = seen.settles && !seen.may_load;
         if begins {
             // To begin a history it looks at the store's secrets, and trusts no news.
             (seen.settles, seen.fresh) = (false, None);
@@ -250,7 +303,9 @@ impl Store for Witness {
 
     fn begin(&self, new: NewHistory) -> Result<Answer<Outcome>, StoreError> {
         let (event, beginning) = (new.event.id, new.beginning.clone());
-        self.notes.seen.lock().settles = false;
+        let mut seen = self.notes.seen.lock();
+        (seen.settles, seen.fresh) = (false, None);
+        drop(seen);
         let mut ledger = self.notes.ledger.lock();
         ledger.announce(event, &new.event.effect, None);
         drop(ledger);
@@ -264,8 +319,14 @@ impl Store for Witness {
     }
 
     fn commit(&self, commit: Commit, done: Completion<Outcome>) {
-        let mut scopes = std::mem::take(&mut self.notes.seen.lock().scopes).into_iter();
+        let mut scopes = std::mem::take(&mut self.notes.seen.lock().scopes);
+        if scopes.is_empty() {
+            scopes = Ledger::scopes_of(&commit);
+        }
         let mut ledger = self.notes.ledger.lock();
+        ledger.announce_rows(&commit, &self.notes.seen.lock().reads);
+        name_users(&mut ledger, &commit, &scopes);
+        let mut scopes = scopes.into_iter();
         for event in &commit.events {
             let scope = match event.effect {
                 epochkey::store::Effect::Epoch { .. } => scopes.next(),
@@ -274,6 +335,7 @@ impl Store for Witness {
             ledger.announce(event.id, &event.effect, scope);
         }
         drop(ledger);
+        let done = self.telling(&commit, done);
         let ids = commit.events.iter().map(|event| event.id);
         self.notes.seen.lock().committed = ids.collect();
         self.notes
@@ -281,10 +343,25 @@ impl Store for Witness {
     }
 
     fn sessions(&self, query: SessionQuery, done: Completion<Option<Vec<SessionRow>>>) {
-        self.store.sessions(query, done);
+        let notes = &self.notes;
+        let user = notes.seen.lock().user.take();
+        notes.pass(Request::Sessions, || {
+            let mut ledger = notes.ledger.lock();
+            match (query.rows, user) {
+                (Rows::One(id), _) => {
+                    let read = ledger.read(id);
+                    notes.seen.lock().reads.push(read);
+                }
+                (Rows::OfUser(tag), Some(user)) => ledger.name_user(tag, &user),
+                (Rows::OfUser(_), None) => {}
+            }
+            drop(ledger);
+            self.store.sessions(query, done);
+        });
     }
 
     fn rewrap(&self, rewrap: Rewrap) -> Result<Answer<Outcome>, StoreError> {
+        self.notes.seen.lock().may_load = false;
         self.store.rewrap(rewrap)
     }
 

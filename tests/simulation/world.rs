@@ -9,15 +9,19 @@ use epochkey::{
 };
 use parking_lot::Mutex;
 
-use crate::{
-    Checked, START, judge,
+use super::{
+    Checked, START,
+    clients::Client,
+    judge,
     ledger::Ledger,
+    logins::Login,
     operation::{Gave, Operation},
     plan::Plan,
     random::Random,
     replica::{Faults, Replica, builder, set},
     token::Minted,
     witness::Notes,
+    wrong,
 };
 
 pub(crate) struct World {
@@ -32,23 +36,42 @@ pub(crate) struct World {
     pub(crate) replicas: Vec<Replica>,
     pub(crate) tokens: Vec<Minted>,
     pub(crate) operations: Vec<Operation>,
+    pub(crate) clients: Vec<Client>,
+    pub(crate) logins: Vec<Login>,
     /// Those that were begun while a request was on its way.
     pub(crate) interposed: Arc<Mutex<Vec<Operation>>>,
     /// What operations gave that were done.
     pub(crate) epochs: Vec<(Epoch, EventId)>,
     pub(crate) backups: Vec<(Backup, EventId)>,
     processes: u64,
+    /// The number of the master secret of today.
+    pub(crate) secret: u8,
+    /// Whether all that the store holds is wrapped with it.
+    is_rewrapped: bool,
     pub(crate) server_is_wrong: bool,
     pub(crate) server_was_wrong: bool,
     /// Whether a history may begin: something was lost, or somebody asked for it.
     pub(crate) may_restart: bool,
     pub(crate) trail: Vec<String>,
+    pub(crate) step: String,
 }
+
+/// The numbers of a seed for one purpose: what is drawn for others does not change them.
+fn random_for(seed: u64, purpose: u64) -> Random {
+    let mixed = [seed, purpose].map(|number| Random::new(number).next());
+    Random::new(mixed[0] ^ mixed[1].rotate_left(32))
+}
+
+/// What random numbers are drawn for, beside the steps.
+const FOR_THE_PLAN: u64 = u64::MAX;
+const FOR_THE_END: u64 = u64::MAX - 1;
+const FOR_A_CHECK: u64 = 1 << 32;
 
 impl World {
     pub(crate) fn new(seed: u64) -> Self {
-        let mut random = Random::new(seed);
-        let (plan, policy) = Plan::draw(&mut random);
+        let mut random = random_for(seed, FOR_THE_PLAN);
+        let plan = Plan::draw(&mut random);
+        let policy = plan.policy(&mut random);
         let server_clock = ManualClock::at_unix_seconds(START);
         let server = FaultyStore::new(server_clock.clone());
         let ledger = Arc::new(Mutex::new(Ledger::new(&server)));
@@ -63,14 +86,19 @@ impl World {
             replicas: Vec::new(),
             tokens: Vec::new(),
             operations: Vec::new(),
+            clients: Vec::new(),
+            logins: Vec::new(),
             interposed: Arc::default(),
             epochs: Vec::new(),
             backups: Vec::new(),
             processes: 0,
+            secret: 0,
+            is_rewrapped: false,
             server_is_wrong: false,
             server_was_wrong: false,
             may_restart: false,
             trail: Vec::new(),
+            step: String::new(),
         };
         for _ in 0..world.plan.replicas {
             let opened = world.open(world.server.connect(), Faults::default());
@@ -81,7 +109,29 @@ impl World {
     }
 
     pub(crate) fn note(&mut self, step: impl Into<String>) {
-        self.trail.push(step.into());
+        let line = format!("{}: {}", self.step, step.into());
+        self.trail.push(line);
+    }
+
+    /// How many steps the whole simulation of a seed has.
+    pub(crate) fn steps(seed: u64) -> usize {
+        Plan::draw(&mut random_for(seed, FOR_THE_PLAN)).steps
+    }
+
+    /// The step of this number begins: what it does depends on no step before it.
+    pub(crate) fn begin_step(&mut self, number: usize) {
+        self.step = number.to_string();
+        self.random = random_for(self.seed, number as u64);
+    }
+
+    /// What is drawn from now on is for the checks after it.
+    pub(crate) fn end_step(&mut self, number: usize) {
+        self.random = random_for(self.seed, FOR_A_CHECK + number as u64);
+    }
+
+    pub(crate) fn begin_the_end(&mut self) {
+        self.step = "the end".to_owned();
+        self.random = random_for(self.seed, FOR_THE_END);
     }
 
     /// Opens a replica, with a clock that is right or nearly so.
@@ -101,13 +151,26 @@ impl World {
         self.processes += 1;
         let (process, ledger) = (self.processes, Arc::clone(&self.ledger));
         let notes = Notes::new(clock.clone(), self.server_clock.clone(), ledger);
-        let builder = builder(self.policy.clone(), &clock, self.seed, process);
+        let secrets = (
+            self.secret,
+            self.secret
+                .checked_sub(1)
+                .filter(|_| self.keeps_old_secret()),
+        );
+        let builder = builder(self.policy.clone(), &clock, self.seed, process, secrets);
         notes.seen.lock().lags = faults.lags;
         let mut replica = Replica::open(builder, connection, notes, process)?;
+        replica.secret = self.secret;
         replica.faults = faults;
         replica.bury(&self.tokens, &self.ledger.lock());
         self.replicas.push(replica);
         Ok(())
+    }
+
+    /// Whether what is wrapped with the master secret of before may be met yet.
+    fn keeps_old_secret(&self) -> bool {
+        let plan = &self.plan;
+        !self.is_rewrapped || plan.losses || plan.holds || plan.misbehaviour
     }
 
     /// The server's time in seconds.
@@ -181,11 +244,13 @@ impl World {
         let interposed = std::mem::take(&mut *self.interposed.lock());
         self.operations.extend(interposed);
         self.check_the_log()?;
+        self.ledger.lock().check_rows()?;
         for index in 0..self.replicas.len() {
             self.observe(index)?;
             self.replicas[index].violation_of_its_own()?;
         }
         self.check_operations()?;
+        self.check_logins()?;
         if !self.replicas.is_empty() && !self.tokens.is_empty() {
             for _ in 0..3 {
                 let index = self.random.below(self.replicas.len());
@@ -207,14 +272,15 @@ impl World {
         for event in std::mem::take(&mut ledger.begun) {
             let place = ledger.place(event);
             if !self.may_restart {
-                return Err(format!("{place:?} began though nothing was lost"));
+                return wrong("a history begins for a reason", format!("{place:?}"));
             }
             // Of a history that was lost as a whole, it cannot know how far that went.
             let before = &ledger.state(event).predecessors;
             for replica in &self.replicas {
                 let applied = ledger.place(replica.applied);
                 if before.contains(&applied.history) && applied.position >= place.position {
-                    return Err(format!("{place:?} began, and {applied:?} is applied"));
+                    let how = format!("{place:?}, and {applied:?} is applied");
+                    return wrong("a history begins above everybody", how);
                 }
             }
         }
@@ -226,9 +292,10 @@ impl World {
             let living = self.tokens.iter().find(living);
             if let Some(token) = living.filter(|_| !self.server_was_wrong) {
                 let until = token.expires_at;
-                return Err(format!(
-                    "{key} retired at {time}, with a token until {until}"
-                ));
+                return wrong(
+                    "a key retires when its tokens are dead",
+                    format!("{key} at {time}, with a token until {until}"),
+                );
             }
         }
         Ok(())
@@ -260,7 +327,8 @@ impl World {
                 continue;
             };
             match gave {
-                Gave::Nothing => {}
+                Gave::Nothing | Gave::Done => {}
+                Gave::Rewrapped => self.is_rewrapped = true,
                 Gave::Epochs(epochs) => {
                     self.epochs.extend(epochs.into_iter().zip(events));
                     self.verify_dead(index)?;
