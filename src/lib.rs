@@ -121,7 +121,11 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(test)]
+extern crate self as epochkey;
+
 mod authority;
+mod bug;
 mod clock;
 mod counters;
 mod crypto;
@@ -156,6 +160,13 @@ mod thread_cache;
 mod token;
 mod verified;
 mod wrapping;
+
+#[cfg(test)]
+#[path = "../tests/simulation/bugs.rs"]
+mod simulated_bugs;
+#[cfg(test)]
+#[path = "../tests/simulation/mod.rs"]
+mod simulation;
 
 pub use self::{
     authority::{Authority, AuthorityBuilder, Explanation, Step},

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::{
     StoreError,
+    bug::{self, Bug},
     clock::UnixSeconds,
     crypto::{HmacKey, Random, RandomError, Secret, random_array},
     store::{KeyId, StoreTime, StoredKey},
@@ -128,7 +129,10 @@ impl SealedKey {
             introduction_nonce,
             longest_lifetime: number(18),
             introduced_at,
-            issues_from: introduced_at.saturating_add(Duration::from_secs(number(26))),
+            issues_from: match bug::is_in(Bug::IssuesFromBeforeCommit) {
+                true => StoreTime::from_unix_millis(number(26) * 1000),
+                false => introduced_at.saturating_add(Duration::from_secs(number(26))),
+            },
             header: base64url::encode(header.as_bytes()).into(),
             signing_key: HmacKey::new(&secret),
         })

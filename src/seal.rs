@@ -3,6 +3,7 @@
 use subtle::ConstantTimeEq;
 
 use crate::{
+    bug::{self, Bug},
     crypto::HmacMessage,
     epoch_table::{AsOf, BelowFloor},
     key_ring::KeyRing,
@@ -43,7 +44,9 @@ impl Seal {
         scopes: impl Iterator<Item = ScopeRef<'a>>,
     ) -> Result<Self, BelowFloor> {
         let mut message = ring.seal_key().begin();
-        message.part(key.introduction_nonce());
+        if !bug::is_in(Bug::SealWithoutNonce) {
+            message.part(key.introduction_nonce());
+        }
         for scope in scopes {
             let tag = ring.table_key().tag(scope.kind, scope.id);
             let contribution = match ring.table().bumped_after(tag, key.position())? {

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use super::{Authority, Inner};
 use crate::{
     Grant, IssueError, Mark, Token,
+    bug::{self, Bug},
     clock::{UnixSeconds, unix_seconds},
     epoch_table::BelowFloor,
     grant::{Authenticated, CheckedGrant},
@@ -66,7 +67,7 @@ impl Inner {
     /// A token that lives for `at_most` so many seconds.
     fn issue(&self, grant: &CheckedGrant, at_most: u64) -> Result<Token, IssueError> {
         let now = self.replica.now();
-        if !now.is_fresh {
+        if !now.is_fresh && !bug::is_in(Bug::StaleIssues) {
             return Err(IssueError::StaleEpochs);
         }
         let scopes = grant.written_scopes();
@@ -191,6 +192,7 @@ fn check_mark(ring: &KeyRing, grant: &CheckedGrant) -> Result<(), IssueError> {
                 let scope = scope.to_scope();
                 return Err(IssueError::BumpedSinceMark { scope });
             }
+            Err(BelowFloor) if bug::is_in(Bug::MarkBelowFloor) => {}
             Err(BelowFloor) => return Err(IssueError::OutdatedMark),
         }
     }

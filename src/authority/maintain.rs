@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use super::Inner;
 use crate::{
     StoreError,
+    bug::{self, Bug},
     clock::UnixSeconds,
     epoch_log::Change,
     key_ring::KeyRing,
@@ -43,7 +44,14 @@ impl Due {
             let Some(stops) = ring.stops_issuing(index) else {
                 break;
             };
-            let retires = stops.saturating_add(policy.retire_after(key.longest_lifetime()));
+            let mut retires = stops.saturating_add(policy.retire_after(key.longest_lifetime()));
+            if bug::is_in(Bug::RetiredByPolicy) {
+                retires = stops + policy.retire_after(policy.max_token_lifetime);
+            } else if bug::is_in(Bug::RetiredWithoutMargin) {
+                retires = stops + key.longest_lifetime();
+            } else if bug::is_in(Bug::RetiredSinceAnnounced) {
+                retires = stops - policy.announce_for + key.longest_lifetime();
+            }
             if retires > now {
                 break;
             }
@@ -70,7 +78,7 @@ impl Inner {
     pub(super) fn maintain(self: &Arc<Self>) -> Result<(), StoreError> {
         let source = self.replica.source();
         let moment = source.time.moment();
-        if !self.replica.is_fresh(moment) {
+        if !self.replica.is_fresh(moment) && !bug::is_in(Bug::StaleMaintains) {
             return Err(StoreError::stale());
         }
         self.change_keys(moment.now)?;

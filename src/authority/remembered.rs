@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     Verified, VerifyError,
+    bug::{self, Bug},
     epoch_table::{AsOf, BelowFloor},
     grant::CheckedGrant,
     hook::{self, Place},
@@ -46,8 +47,9 @@ impl Inner {
         thread_cache::look(|cache| {
             let known = cache.tokens.find(token)?;
             let checked = self.check_now(Some(bound.key), &known.payload().members, now, |step| {
-                let stands =
-                    step != Step::Seal || self.still_stands(bound, known).map_err(swapped)?;
+                let stands = bug::is_in(Bug::KnownTokenBelieved)
+                    || step != Step::Seal
+                    || self.still_stands(bound, known).map_err(swapped)?;
                 // Whatever it is: it is found out elsewhere.
                 stands.then_some(()).ok_or(VerifyError::Malformed)
             });
@@ -136,6 +138,10 @@ fn known_seal<'a, S: Iterator<Item = ScopeRef<'a>>>(
             return Ok(None);
         };
         let stands = Seal::stands(ring, key, scopes, known.as_of, now)?;
+        let stands = match bug::is_in(Bug::KnownSealBelieved) {
+            true => Some(now),
+            false => stands,
+        };
         known.as_of = stands.unwrap_or(known.as_of);
         Ok(stands.map(|as_of| (known.seal, as_of)))
     });

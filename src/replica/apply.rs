@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{Follower, Replica};
 use crate::{
     Epoch, StoreError,
+    bug::{self, Bug},
     epoch::TableEpoch,
     epoch_log::Change,
     hook::{self, Place as HookPlace},
@@ -22,7 +23,7 @@ impl Replica {
     /// an event is never skipped.
     pub(super) fn apply(&self, follower: &mut Follower, event: Event) -> Result<(), StoreError> {
         let applied = follower.applied.position;
-        if event.position.checked_sub(1) != Some(applied) {
+        if event.position.checked_sub(1) != Some(applied) && !bug::is_in(Bug::GapApplied) {
             return Err(StoreError::gap(applied, event.position));
         }
         // If it cannot be read, it may be a bump: what that revokes must not pass.
@@ -98,7 +99,10 @@ impl Replica {
     /// new floor by then, so marks taken meanwhile are good.
     fn prune(&self) {
         let ring = self.ring.load();
-        let floor = ring.lowest_position();
+        let mut floor = ring.lowest_position();
+        if bug::is_in(Bug::PrunedEarly) {
+            floor = ring.keys().last().map_or(floor, RingKey::position);
+        }
         if floor > ring.table().floor() {
             ring.table().prune(floor);
             hook::reached(HookPlace::Pruned);

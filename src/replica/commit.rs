@@ -5,10 +5,13 @@ use std::sync::Arc;
 use super::{Replica, Sending, answering::answering, pending::Pending};
 use crate::{
     Epoch, StoreError,
+    bug::{self, Bug},
     crypto::RandomError,
+    epoch::TableEpoch,
     epoch_log::Change,
+    epoch_table::Tag,
     key_ring::KeyRing,
-    store::{Commit, EventId, KeyId, NewEvent, Outcome, Place, Refusal, SessionChange},
+    store::{Commit, Effect, EventId, KeyId, NewEvent, Outcome, Place, Refusal, SessionChange},
 };
 
 /// Changes of one commit.
@@ -75,7 +78,7 @@ impl Replica {
         F: FnOnce(Result<Vec<Epoch>, StoreError>) + Send + 'static,
     {
         let known = self.applied();
-        if known.history != ring.history() {
+        if known.history != ring.history() && !bug::is_in(Bug::CommitAnywhere) {
             finish(Err(StoreError::refused(Refusal::Place)));
             return;
         }
@@ -91,6 +94,14 @@ impl Replica {
             return;
         };
         let ids: Vec<_> = commit.events.iter().map(|event| event.id).collect();
+        if bug::is_in(Bug::OwnBumpAhead) {
+            for (position, event) in (known.position + 1..).zip(&commit.events) {
+                if let Effect::Epoch { tag, secret } = event.effect {
+                    let epoch = TableEpoch { position, secret };
+                    ring.table().bump(Tag::from_bytes(tag), epoch);
+                }
+            }
+        }
         // Before the commit is sent: its event may be applied here before its answer comes.
         self.pending.expect(
             last,
@@ -114,7 +125,9 @@ impl Replica {
             commit,
             Box::new(move |answer| {
                 let done = match answer.map(|answer| answer.value) {
-                    Ok(Outcome::Done { head }) if head != replica.applied() => {
+                    Ok(Outcome::Done { head })
+                        if head != replica.applied() && !bug::is_in(Bug::SealedAhead) =>
+                    {
                         sending.send(move || {
                             replica.wait_for(Epoch(head), |head| finish(head.map(|_| Vec::new())));
                         });

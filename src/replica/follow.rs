@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{Follower, Replica, source::MOST_TURNS};
 use crate::{
     StoreError,
+    bug::{self, Bug},
     clock::Moment,
     history_secrets::NewHistorySecrets,
     store::{Answer, Beginning, News, Outcome, Place, Reach, Standing},
@@ -69,6 +70,10 @@ impl Replica {
             match self.exchange(follower, sent, wait)? {
                 Reached::Head => {
                     // Dated when it was sent: what happened since may not be in it.
+                    let sent = match bug::is_in(Bug::NewsFromItsAnswer) {
+                        true => self.source.time.sending(),
+                        false => sent,
+                    };
                     self.last_heard.reached_head(sent);
                     return Ok(begun);
                 }
@@ -113,6 +118,7 @@ impl Replica {
                 self.adopt_snapshot(follower)?;
                 Ok(Reached::Turn)
             }
+            News::NotMyPast if bug::is_in(Bug::LossIgnored) => Ok(Reached::Head),
             News::NotMyPast => {
                 self.begin(unknown(follower, follower.applied))?;
                 Ok(Reached::Turn)
@@ -133,7 +139,7 @@ impl Replica {
             time if time > latest => time.distance(latest),
             _ => Duration::ZERO,
         };
-        if off_by > skew {
+        if off_by > skew && !bug::is_in(Bug::ClockNotCompared) {
             self.last_heard.forget();
             return Err(StoreError::clock(off_by));
         }
@@ -171,20 +177,21 @@ impl Replica {
         };
         let head = snapshot.head;
         let same_history = head.history == place.history;
-        if same_history && head.position < place.position {
+        if same_history && head.position < place.position && !bug::is_in(Bug::OlderSnapshot) {
             return Err(StoreError::old_snapshot(place.position, head.position));
         }
         let standing = match same_history {
+            _ if bug::is_in(Bug::ForeignSnapshot) => Standing::Part,
             true => self.standing_after(head, place)?,
             false if snapshot.predecessors.contains(&place.history) => Standing::Before,
             false => Standing::Unknown,
         };
         match standing {
             Standing::Part | Standing::Trimmed => {}
-            Standing::Before if !same_history => {}
+            Standing::Before if !same_history && !bug::is_in(Bug::RestartAgain) => {}
             // The history has changed this moment: the next exchange tells more.
-            Standing::Before => return Ok(()),
-            Standing::Unknown => {
+            Standing::Before if same_history => return Ok(()),
+            Standing::Unknown | Standing::Before => {
                 // Conditional on the store still not knowing it: this answer may be late,
                 // and must not log everybody out.
                 self.begin(unknown(follower, place))?;

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     StoreError,
+    bug::{self, Bug},
     clock::{Moment, Timekeeper},
     crypto::{Random, RandomError},
     epoch::TableEpoch,
@@ -122,6 +123,10 @@ impl Source {
     /// A new ring key that issues `announce_for` seconds after its introduction.
     pub(crate) fn new_key(&self, announce_for: u64) -> Result<SealedKey, RandomError> {
         let longest_lifetime = self.policy.max_token_lifetime;
+        let announce_for = match bug::is_in(Bug::IssuesFromBeforeCommit) {
+            true => announce_for + self.time.moment().now,
+            false => announce_for,
+        };
         NewRingKey::draw(&*self.random, longest_lifetime, announce_for)?
             .seal(&self.wrapping, &*self.random)
     }

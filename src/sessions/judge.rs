@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::record::Record;
 use crate::{
+    bug::{self, Bug},
     policy::CheckedPolicy,
     store::{SessionRow, StoreTime},
 };
@@ -34,7 +35,7 @@ pub(super) fn judge(
     if now >= record.ends_at {
         return Verdict::Over;
     }
-    if now >= row.row.expires_at {
+    if now >= row.row.expires_at && !bug::is_in(Bug::IdleGoesOn) {
         return Verdict::Idle;
     }
     if counter == record.counter {

@@ -10,8 +10,9 @@ use super::{
     rows::{Kept, View},
 };
 use crate::{
-    Authority, Grant, IssueError, Mark, Op, RefreshError, SessionId, StoreError, Token,
+    Authority, Grant, IssueError, Mark, Op, RefreshError, ScopeKind, SessionId, StoreError, Token,
     authority::Inner,
+    bug::{self, Bug},
     grant::{Authenticated, CheckedGrant},
     replica::{Changes, Sending},
     store::{Reach, Refusal, Rows, SessionChange, StoreTime},
@@ -95,12 +96,26 @@ impl Refresh {
 
     fn judge(self, kept: Kept, now: StoreTime) {
         let counter = self.presented.counter;
+        if bug::is_in(Bug::EndFromTable) {
+            let ring = self.inner.replica.ring();
+            let id = kept.id().to_string();
+            let tag = ring.table_key().tag(ScopeKind::Session, &id);
+            if ring.table().bumped_after(tag, ring.lowest_position()) != Ok(None) {
+                return self.into_finish()(Err(RefreshError::Ended));
+            }
+        }
+        let now = match bug::is_in(Bug::GraceByOwnClock) {
+            true => self.inner.replica.source().time.moment().store_time(),
+            false => now,
+        };
         match judge(&kept.row, &kept.record, counter, now, &self.inner.policy) {
             Verdict::Rotate => self.rotate(kept, now),
             Verdict::Replay => self.replay(kept, now),
             // Overtaken between its own read and commit: only what the first read showed is
             // judged.
-            Verdict::Reuse if self.turns > 0 => self.into_finish()(Err(RefreshError::TryAgain)),
+            Verdict::Reuse if self.turns > 0 && !bug::is_in(Bug::JudgedByLaterRead) => {
+                self.into_finish()(Err(RefreshError::TryAgain))
+            }
             Verdict::Reuse => self.reuse(kept),
             Verdict::Idle => self.into_finish()(Err(RefreshError::Expired { idle: true })),
             Verdict::Over => self.into_finish()(Err(RefreshError::Expired { idle: false })),
@@ -123,7 +138,10 @@ impl Refresh {
         };
         grant.user.clone_from(&kept.record.user);
         grant.session = Some(session.id().clone());
-        grant.mark = Some(self.mark);
+        grant.mark = match bug::is_in(Bug::SealedLate) {
+            true => None,
+            false => Some(self.mark),
+        };
         self.grant = Some(grant);
         Ok(true)
     }
@@ -195,6 +213,9 @@ impl Refresh {
         observer.replayed(session.user(), session.id());
         let grace = std::time::Duration::from_secs(self.inner.policy.refresh_grace);
         if !self.inner.replays.count(kept.row.row.version, now, grace) {
+            if bug::is_in(Bug::ReplaysEndSessions) {
+                return self.reuse(kept);
+            }
             return self.into_finish()(Err(RefreshError::TooManyReplays));
         }
         match self.ask_for_grant(&kept) {
@@ -203,6 +224,13 @@ impl Refresh {
             Err(error) => return self.into_finish()(Err(error)),
         }
         let expires_at = kept.row.row.expires_at;
+        if bug::is_in(Bug::GraceSlides)
+            && let Ok(again) =
+                self.view
+                    .replacing(&self.inner, &kept, &kept.record, expires_at, true)
+        {
+            self.inner.replica.change(again, |_| {});
+        }
         if self.inner.replica.source().store.reach() != Reach::Shared {
             return self.issue(kept.record, expires_at);
         }

@@ -10,6 +10,7 @@ use super::{
 use crate::{
     Authority, Grant, IssueError, Op, StartError, StoreError, Token,
     authority::Inner,
+    bug::{self, Bug},
     grant::{Authenticated, CheckedGrant},
     policy::WhenFull,
     replica::{Changes, Sending},
@@ -73,6 +74,9 @@ fn prepare(
     let mut grant = grant.check().map_err(StartError::Grant)?;
     // Facts that are read from now on are the application's own business.
     grant.mark.get_or_insert_with(|| view.ring.mark());
+    if bug::is_in(Bug::SealedLate) {
+        grant.mark = None;
+    }
     if let Authenticated::NotStated = grant.authenticated {
         grant.authenticated = Authenticated::Now;
     }
@@ -109,7 +113,9 @@ impl Start {
                 let known = others.iter().map(Kept::id).collect();
                 let mut sessions = changes.sessions;
                 // So that the limit holds however many start at once.
-                sessions.insert(0, SessionChange::NoOthers { user, rows: known });
+                if !bug::is_in(Bug::MoreAtOnce) {
+                    sessions.insert(0, SessionChange::NoOthers { user, rows: known });
+                }
                 let changes = Changes {
                     sessions,
                     ..changes

@@ -19,7 +19,7 @@ use super::{
 };
 
 /// So many sessions a user may have.
-pub(crate) const MOST_SESSIONS: usize = 3;
+pub(crate) const MOST_SESSIONS: usize = 2;
 /// More than a replica gives for one rotation.
 const MANY_REPLAYS: usize = 104;
 
@@ -45,8 +45,8 @@ impl World {
                 let back = 2 + self.random.below(3);
                 self.refresh(index, number, back);
             }
-            19 if self.random.chance(20) => self.hammer(index, number)?,
-            23 if self.plan.losses && self.plan.holds => self.refresh_over_a_loss(index, number),
+            19 if self.random.chance(40) => self.hammer(index, number)?,
+            23 if self.plan.losses && self.plan.holds => self.refresh_over_a_loss(index, number)?,
             20 => {
                 let scope = scope_of(self.clients[number].session);
                 self.begin(
@@ -129,13 +129,21 @@ impl World {
     }
 
     /// A refresh is on its way while the store loses the one before, and another comes.
-    fn refresh_over_a_loss(&mut self, index: usize, number: usize) {
+    fn refresh_over_a_loss(&mut self, index: usize, number: usize) -> Checked {
         let other = self.random.below(self.replicas.len());
+        if other == index {
+            return Ok(());
+        }
+        self.refresh(index, number, 0);
+        self.follow(index)?;
+        self.check_logins()?;
         self.replicas[index].connection.hold_commits();
         self.refresh(index, number, 0);
         self.lose_commits(1);
         self.refresh(other, number, 1);
+        self.ledger.lock().check_rows()?;
         self.replicas[index].connection.release();
+        Ok(())
     }
 
     fn end_others(&mut self, index: usize, number: usize) {

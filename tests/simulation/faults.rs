@@ -17,18 +17,8 @@ impl World {
                 self.note(format!("cut {process}"));
             }
             1..3 => self.mend(index),
-            3 if self.plan.lags => {
-                match self.random.below(3) {
-                    0 => connection.lag_in_snapshots_at(&self.server.back_up()),
-                    1 if !self.backups.is_empty() => {
-                        connection.lag_in_snapshots_at(&self.random.pick(&self.backups).0);
-                    }
-                    _ => connection.lag(),
-                }
-                self.replicas[index].faults.lags = true;
-                self.replicas[index].notes.seen.lock().lags = true;
-                self.note(format!("{process} lags"));
-            }
+            3 if self.plan.lags && self.random.chance(50) => self.lag(index),
+            3 if self.plan.lags => self.meet_an_old_snapshot(index)?,
             4 if self.plan.misbehaviour => {
                 connection.misbehave(self.random.next());
                 self.replicas[index].faults.misbehaves = true;
@@ -61,6 +51,47 @@ impl World {
             _ => {}
         }
         Ok(())
+    }
+
+    /// From now on what a replica reads comes from a standby that is behind.
+    fn lag(&mut self, index: usize) {
+        let replica = &mut self.replicas[index];
+        match self.random.below(3) {
+            0 => replica
+                .connection
+                .lag_in_snapshots_at(&self.server.back_up()),
+            1 if !self.backups.is_empty() => {
+                let (backup, _) = self.random.pick(&self.backups);
+                replica.connection.lag_in_snapshots_at(backup);
+            }
+            _ => replica.connection.lag(),
+        }
+        replica.faults.lags = true;
+        replica.notes.seen.lock().lags = true;
+        let step = format!("{} lags", replica.process);
+        self.note(step);
+    }
+
+    /// A replica is to take a snapshot, and is given one of long ago.
+    fn meet_an_old_snapshot(&mut self, index: usize) -> Checked {
+        if self.backups.is_empty() {
+            self.back_up();
+            return Ok(());
+        }
+        let number = self.random.below(self.backups.len());
+        let replica = &mut self.replicas[index];
+        let backup = &self.backups[number].0;
+        replica.connection.lag_in_snapshots_at(backup);
+        replica.faults.lags = true;
+        replica.notes.seen.lock().lags = true;
+        let step = format!("old snapshots come to {}", replica.process);
+        self.note(step);
+        let other = self.random.below(self.replicas.len());
+        for _ in 0..2 {
+            self.change(other)?;
+        }
+        self.trim();
+        self.follow(index)
     }
 
     pub(crate) fn mend(&mut self, index: usize) {

@@ -138,6 +138,12 @@ impl Replica {
         };
         let ledger = self.notes.ledger.lock();
         let (before, after) = (ledger.place(self.applied), ledger.place(applied));
+        let is_deceived = self.deceived_in == Some(before.history);
+        let grows = before.history != after.history || ledger.contains(applied, self.applied);
+        if !grows && !is_deceived {
+            let how = format!("{before:?}, then {after:?} at replica {}", self.process);
+            return wrong("what is applied is never taken back", how);
+        }
         if before.history != after.history {
             self.past.insert(before.history);
         }

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use super::rows::SessionRows;
+use crate::bug::{self, Bug};
 use crate::store::{
     Beginning, Commit, Effect, Event, Heartbeat, HistoryId, NewEvent, NewHistory, News, Outcome,
     Place, Receipt, Refusal, ReplicaId, Rewrap, RowId, Rows, SessionChange, SessionQuery,
@@ -146,6 +147,7 @@ impl Kept {
     fn may_begin(&self, beginning: &Beginning) -> bool {
         match beginning {
             Beginning::Empty => self.state.is_none(),
+            Beginning::Unknown { .. } if bug::is_in(Bug::RestartAnyway) => true,
             Beginning::Unknown { place, .. } => self.standing(*place) == Standing::Unknown,
             Beginning::InsteadOf(history) => {
                 self.head().is_some_and(|head| head.history == *history)
@@ -157,7 +159,9 @@ impl Kept {
     fn state_since(&mut self, known: Place) -> Option<&mut State> {
         let state = self.state.as_mut()?;
         let standing = state.standing(known);
-        matches!(standing, Standing::Part | Standing::Trimmed).then_some(state)
+        let is_since = matches!(standing, Standing::Part | Standing::Trimmed)
+            || bug::is_in(Bug::CommitAnywhere);
+        is_since.then_some(state)
     }
 
     pub(crate) fn commit(&mut self, commit: Commit) -> Outcome {
@@ -237,6 +241,7 @@ impl State {
             return Standing::Trimmed;
         };
         match self.log.get(index) {
+            Some(_) if bug::is_in(Bug::PlaceByPosition) => Standing::Part,
             Some(event) if event.id == place.event => Standing::Part,
             _ => Standing::Unknown,
         }
