@@ -1,9 +1,8 @@
 //! The times between changes of what a replica judges tokens by.
 
-use std::{
-    num::NonZeroU64,
-    sync::atomic::{AtomicU64, Ordering},
-};
+use std::{num::NonZeroU64, sync::atomic};
+
+use crate::sync::{AtomicU64, Ordering};
 
 /// A time in which neither the ring nor the table of one replica changed. Whatever was read of
 /// them in an era holds until it has ended. No two replicas of a process have one in common.
@@ -12,7 +11,7 @@ pub(crate) struct Era(NonZeroU64);
 
 impl Era {
     fn next() -> Option<Self> {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
+        static NEXT: atomic::AtomicU64 = atomic::AtomicU64::new(1);
         Self::from_number(NEXT.fetch_add(1, Ordering::Relaxed))
     }
 

@@ -153,6 +153,7 @@ mod session_id;
 mod sessions;
 mod stats;
 pub mod store;
+mod sync;
 #[cfg(feature = "testing")]
 #[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
 pub mod testing;

@@ -2,7 +2,6 @@
 
 use std::{
     fmt,
-    sync::atomic::{AtomicU64, Ordering},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -14,6 +13,7 @@ use crate::{
     epoch_table::{AsOf, TableId},
     era::Era,
     store::KeyId,
+    sync::{AtomicU64, Ordering},
     token::{Members, SignedPayload},
 };
 

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use arc_swap::Guard;
-
 use super::Inner;
 use crate::{
     VerifyError,
@@ -13,6 +11,7 @@ use crate::{
     key_ring::KeyRing,
     replica::Now,
     ring_key::RingKey,
+    sync::Guard,
 };
 
 /// A ring, the key of it that a token is bound to, and the era as it was before the ring was

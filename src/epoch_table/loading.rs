@@ -2,10 +2,8 @@
 
 use std::{mem, sync::Arc};
 
-use arc_swap::ArcSwap;
-
 use super::{EpochTable, SHARD_BITS, Shard, Tag, shard::ShardBuilder, shard_index};
-use crate::epoch::TableEpoch;
+use crate::{epoch::TableEpoch, sync::ArcSwap};
 
 /// Collects epochs in any order, until it is known what the table was pruned to.
 ///

@@ -9,13 +9,9 @@ mod shard;
 
 use std::{
     hash::Hasher,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, atomic},
 };
 
-use arc_swap::ArcSwap;
 use siphasher::sip128::{Hasher128, SipHasher24};
 
 pub(crate) use self::loading::LoadingTable;
@@ -26,11 +22,13 @@ use crate::{
     epoch::TableEpoch,
     era::Era,
     scope::ScopeKind,
+    sync::{ArcSwap, AtomicU64, Ordering},
 };
 
 /// A bump copies one shard, so many shards make bumps cheap: at 4,096 and a
-/// million epochs a copy is 10 KiB.
-const SHARD_BITS: u32 = 12;
+/// million epochs a copy is 10 KiB. Two, where schedules are explored: a look at
+/// one is a step there.
+const SHARD_BITS: u32 = if cfg!(epochkey_shuttle) { 1 } else { 12 };
 
 /// What stands for a scope in the table, the log and the store: SipHash-2-4-128
 /// of its kind and id under the table key. It has a fixed size and hides the id.
@@ -84,7 +82,7 @@ pub(crate) struct TableId(u64);
 
 impl TableId {
     fn next() -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
+        static NEXT: atomic::AtomicU64 = atomic::AtomicU64::new(0);
         Self(NEXT.fetch_add(1, Ordering::Relaxed))
     }
 

@@ -1,13 +1,13 @@
 //! When a replica last heard all that the store had to say.
 
-use std::{
-    sync::atomic::{AtomicU64, Ordering},
-    time::Duration,
-};
+use std::time::Duration;
 
 use super::Freshness;
-use crate::bug::{self, Bug};
-use crate::clock::{Moment, UnixSeconds};
+use crate::{
+    bug::{self, Bug},
+    clock::{Moment, UnixSeconds},
+    sync::{AtomicU64, Ordering},
+};
 
 /// No exchange counts: nothing is accepted until the next one that reaches the head.
 const NEVER: u64 = u64::MAX;

@@ -21,7 +21,6 @@ mod status;
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use arc_swap::{ArcSwap, Guard};
 use parking_lot::Mutex;
 
 pub(crate) use self::{
@@ -39,6 +38,7 @@ use crate::{
     hook::{self, Place as HookPlace},
     key_ring::KeyRing,
     store::{HistoryId, KeyId, Place, Reach},
+    sync::{ArcSwap, Guard},
 };
 
 /// Holds what `verify` reads, and keeps it up with the store.

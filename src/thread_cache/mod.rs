@@ -15,6 +15,7 @@ pub(crate) use self::{
     seals::{SealOf, Seals},
     tokens::{TokenOf, Tokens},
 };
+use crate::sync::thread_local;
 
 /// What one thread remembers, for all authorities that it uses.
 pub(crate) struct ThreadCache {
