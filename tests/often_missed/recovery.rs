@@ -1,0 +1,227 @@
+//! A crash while a crash is made good, and stores that come back as they were.
+
+use std::{fs, sync::Arc};
+
+use epochkey::{Authority, Grant, MasterSecret, RedbStore, Scope, Store, Token, testing};
+
+use crate::{
+    crash::{self, Unsynced},
+    disk::Disk,
+    fleet::*,
+    random::Random,
+};
+
+/// A service on a store in one file, and two tokens: the first is revoked.
+struct Service {
+    secret: MasterSecret,
+    authority: Authority,
+    revoked: Token,
+    honest: Token,
+}
+
+impl Service {
+    fn on(store: impl Store) -> Self {
+        let secret = MasterSecret::generate().unwrap();
+        let authority = open(&secret, store);
+        let issue = |user| authority.issue(Grant::user(user)).unwrap();
+        let (revoked, honest) = (issue("u"), issue("v"));
+        testing::finish(&authority, authority.bump(Scope::user("u"))).unwrap();
+        Self {
+            secret,
+            authority,
+            revoked,
+            honest,
+        }
+    }
+
+    /// What was acknowledged holds for an authority that is opened on this store.
+    #[track_caller]
+    fn assert_kept(&self, store: impl Store) {
+        let authority = open(&self.secret, store);
+        assert_eq!(label(&authority, &self.revoked), "revoked");
+        assert_eq!(label(&authority, &self.honest), "good");
+    }
+}
+
+fn open(secret: &MasterSecret, store: impl Store) -> Authority {
+    let builder = testing::by_hand(Authority::builder("i", "a"));
+    builder.master_secret(secret.clone()).open(store).unwrap()
+}
+
+fn label(authority: &Authority, token: &Token) -> &'static str {
+    let verified = authority.verify(token);
+    verified.map_or_else(|error| error.label(), |_| "good")
+}
+
+fn store_on(disk: &Disk) -> RedbStore {
+    let disk = disk.clone();
+    RedbStore::open_on(move || Ok(disk.clone())).unwrap()
+}
+
+/// What the disk may hold if the power is lost at this moment.
+fn crashes_at(disk: &Disk, moment: usize) -> impl Iterator<Item = Disk> {
+    let some = Unsynced::Some(Random::new(moment as u64));
+    let unsynced = [Unsynced::Lost, Unsynced::Kept, some];
+    unsynced
+        .map(|unsynced| Disk::of(crash::image(disk, moment, unsynced)))
+        .into_iter()
+}
+
+/// A file in use is copied, by a backup or by the death of the process: the repair takes it back
+/// to its last commit, not to the one before.
+#[test]
+fn case_07_a_file_copied_at_an_instant() {
+    let directory = tempfile::tempdir().unwrap();
+    let (path, copy) = (
+        directory.path().join("auth.redb"),
+        directory.path().join("copy"),
+    );
+    let service = Service::on(RedbStore::open(&path).unwrap());
+    fs::copy(&path, &copy).unwrap();
+    for _ in 0..2 {
+        service.assert_kept(RedbStore::open(&copy).unwrap());
+    }
+    assert_eq!(label(&service.authority, &service.revoked), "revoked");
+}
+
+/// Tests of recovery crash once. Here the repair is cut short too, at each of its steps, and the
+/// next one must do with what is left. `tests/power` does so at random, with much more in the file.
+#[test]
+fn case_07_a_crash_during_the_repair_of_a_file() {
+    let disk = Disk::default();
+    let service = Service::on(store_on(&disk));
+    for crashed in crashes_at(&disk, disk.moment()) {
+        let repaired = store_on(&crashed);
+        let steps = crashed.moment();
+        assert!(steps > 0, "there is something to repair");
+        drop(repaired);
+        for moment in 0..=steps {
+            for again in crashes_at(&crashed, moment) {
+                service.assert_kept(store_on(&again));
+            }
+        }
+    }
+}
+
+/// A replica has noticed a loss and crashes before the others know, at each step of what it does
+/// about it. Whoever is left answers the loss once, and nothing comes back.
+#[test]
+fn case_07_a_crash_during_the_answer_to_a_loss() {
+    for reads in 1..=3 {
+        let fleet = Fleet::new();
+        let (ours, theirs) = (fleet.replica(), fleet.replica());
+        let (revoked, restarts) = (ours.issue("u"), Arc::clone(&ours.told));
+        ours.bump("u");
+        theirs.follow().unwrap();
+        fleet.server.lose_last(1);
+        ours.link.cut_after_reads(reads);
+        let _ = ours.follow();
+        drop(ours);
+        let replicas = [theirs, fleet.replica()];
+        settle(&replicas);
+        for replica in &replicas {
+            assert_eq!(replica.outcome(&revoked), "unknown_key");
+        }
+        let told = replicas
+            .iter()
+            .map(|replica| count(&replica.told.restarted));
+        assert_eq!(told.sum::<usize>() + count(&restarts.restarted), 1);
+    }
+}
+
+/// A backup is put in place under a running service: every position in it is one that was there,
+/// so a reader that compares positions alone goes on from the past.
+#[test]
+fn case_07_an_old_backup_under_a_witness() {
+    let fleet = Fleet::new();
+    let witness = fleet.replica();
+    let (revoked, backup) = (witness.issue("u"), fleet.server.back_up());
+    witness.bump("u");
+    let sealed_since = witness.issue("u");
+    fleet.server.restore(&backup);
+    let replicas = [fleet.replica(), witness];
+    settle(&replicas);
+    for replica in &replicas {
+        assert_eq!(replica.outcome(&revoked), "unknown_key");
+        assert_eq!(replica.outcome(&sealed_since), "unknown_key");
+        assert_eq!(replica.outcome(&replicas[0].issue("u")), "good");
+    }
+}
+
+/// With nobody there to notice, what the backup does not know of is undone: the operator must say
+/// so, and what they have said survives a crash, or was not confirmed and can be said again.
+#[test]
+fn case_07_an_old_backup_without_a_witness() {
+    let disk = Disk::default();
+    let Service {
+        secret,
+        authority,
+        honest,
+        ..
+    } = Service::on(store_on(&disk));
+    drop(authority);
+    let backup = Disk::of(crash::image(&disk, disk.moment(), Unsynced::Kept));
+    let authority = open(&secret, store_on(&disk));
+    testing::finish(&authority, authority.bump(Scope::user("v"))).unwrap();
+    assert_eq!(label(&authority, &honest), "revoked");
+
+    let authority = open(&secret, store_on(&backup));
+    assert_eq!(label(&authority, &honest), "good", "nobody told it");
+    let before = backup.moment();
+    testing::finish(&authority, authority.restored_from_backup()).unwrap();
+    let confirmed = backup.moment();
+    for moment in before..=confirmed {
+        for crashed in crashes_at(&backup, moment) {
+            let authority = open(&secret, store_on(&crashed));
+            assert!(moment < confirmed || label(&authority, &honest) == "unknown_key");
+            testing::finish(&authority, authority.restored_from_backup()).unwrap();
+            assert_eq!(label(&authority, &honest), "unknown_key");
+        }
+    }
+}
+
+/// The store lost a bump, and another took its position: who asks "have you position 2?" is told
+/// yes. It is the event's id that is asked for.
+#[test]
+fn case_08_a_loss_then_a_bump_at_the_same_position() {
+    let fleet = Fleet::new();
+    let (witness, unaware) = (fleet.replica(), fleet.replica());
+    let revoked = witness.issue("u");
+    let lost = witness.bump("u");
+    fleet.server.lose_last(1);
+    let other = unaware.bump("v");
+    assert_eq!(lost.position(), other.position());
+    let wait = unaware.authority.wait_for(lost);
+    let waited = testing::finish(&unaware.authority, wait);
+    assert_eq!(waited.unwrap_err().label(), "lost");
+
+    let replicas = [witness, unaware, fleet.replica()];
+    settle(&replicas);
+    for replica in &replicas {
+        assert_eq!(replica.outcome(&revoked), "unknown_key");
+    }
+    let told = replicas
+        .iter()
+        .map(|replica| count(&replica.told.restarted));
+    assert_eq!(told.sum::<usize>(), 1);
+}
+
+/// The same user at the same position: with a number in the seal instead of a fresh secret, the
+/// tokens of the lost epoch and of the new one would be alike.
+#[test]
+fn case_08_the_same_user_bumped_at_the_same_position() {
+    let fleet = Fleet::new();
+    let (witness, unaware) = (fleet.replica(), fleet.replica());
+    let lost = witness.bump("u");
+    let token = witness.issue("u");
+    fleet.server.lose_last(1);
+    let again = unaware.bump("u");
+    assert_eq!(lost.position(), again.position());
+    assert_ne!(unaware.outcome(&token), "good", "nobody has noticed yet");
+    assert_ne!(witness.outcome(&unaware.issue("u")), "good");
+    let replicas = [witness, unaware];
+    settle(&replicas);
+    for replica in &replicas {
+        assert_eq!(replica.outcome(&token), "unknown_key");
+    }
+}
