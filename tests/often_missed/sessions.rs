@@ -75,11 +75,7 @@ fn case_11_an_answer_that_was_lost() {
     let fleet = Fleet::new();
     let (here, there) = (fleet.replica(), fleet.replica());
     let pair = start(&here);
-    here.link.hold_answers();
-    // The first answer is that of the read, and the second that of the commit.
-    let lost = begin_refresh(&here, &pair);
-    here.link.release();
-    let lost = here.finish(lost);
+    let lost = refresh(&here, &pair).unwrap();
     fleet.clock.advance(secs(9));
     there.follow().unwrap();
     let again = refresh(&there, &pair).unwrap();
