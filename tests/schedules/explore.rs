@@ -42,7 +42,7 @@ impl Drop for Replay {
             let thread = std::thread::current();
             eprintln!(
                 "to have it again: EPOCHKEY_SCHEDULE=<the failing schedule, without quotes> \
-                 cargo test --manifest-path tests/schedules/Cargo.toml {}",
+                 cargo test --manifest-path tests/schedules/Cargo.toml --test schedules {}",
                 thread.name().unwrap_or_default()
             );
         }
