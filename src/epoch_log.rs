@@ -10,7 +10,7 @@ use crate::{
     StoreError,
     epoch_table::Tag,
     ring_key::SealedKey,
-    seal::CONTRIBUTION_LENGTH,
+    seal::{CONTRIBUTION_LENGTH, NOT_BUMPED},
     store::{Effect, Event, EventId, KeyId, NewEvent},
 };
 
@@ -82,10 +82,9 @@ impl Change {
         match kind {
             1 => {
                 let (tag, secret) = fields.split_first_chunk()?;
-                Some(Change::Bump {
-                    tag: Tag::from_bytes(*tag),
-                    secret: secret.try_into().ok()?,
-                })
+                let (tag, secret) = (Tag::from_bytes(*tag), secret.try_into().ok()?);
+                // As if never bumped: it would bring back what was revoked.
+                (secret != NOT_BUMPED).then_some(Change::Bump { tag, secret })
             }
             2 => sealed_key().map(Change::Introduce),
             3 => sealed_key().map(Change::Swap),
@@ -156,6 +155,17 @@ mod tests {
             let written = change.clone().into_event(EventId::from_bytes([1; 16]));
             assert_eq!(Change::of_event(&event(written.body)).unwrap(), change);
         }
+    }
+
+    /// Whoever writes the store would bring tokens back that were sealed before the first bump.
+    #[test]
+    fn a_bump_without_a_secret_is_unreadable() {
+        let (tag, mut secret) = (Tag(7), NOT_BUMPED);
+        let written =
+            |secret| Change::Bump { tag, secret }.into_event(EventId::from_bytes([1; 16]));
+        assert!(Change::of_event(&event(written(secret).body)).is_err());
+        secret[15] = 1;
+        assert!(Change::of_event(&event(written(secret).body)).is_ok());
     }
 
     /// To skip what cannot be read could revive a token.

@@ -19,7 +19,7 @@ pub(crate) const SEAL_LENGTH: usize = 16;
 pub(crate) const CONTRIBUTION_LENGTH: usize = 16;
 
 /// What a scope contributes that was not bumped after the ring key's position.
-const NOT_BUMPED: [u8; CONTRIBUTION_LENGTH] = [0; CONTRIBUTION_LENGTH];
+pub(crate) const NOT_BUMPED: [u8; CONTRIBUTION_LENGTH] = [0; CONTRIBUTION_LENGTH];
 
 /// A seal. Compared in constant time.
 #[derive(Clone, Copy)]

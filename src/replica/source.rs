@@ -14,6 +14,7 @@ use crate::{
     key_ring::KeyRing,
     policy::CheckedPolicy,
     ring_key::{NewRingKey, RingKey, SealedKey},
+    seal::NOT_BUMPED,
     store::{
         Beginning, EventId, Heartbeat, HistoryId, NewHistory, Place, ReplicaId, Rewrap, Snapshot,
         Store,
@@ -64,7 +65,7 @@ impl Source {
 
     /// A snapshot as the store gives it, if it is not empty.
     pub(super) fn load(&self) -> Result<Option<(Snapshot, LoadingTable)>, StoreError> {
-        let (mut table, mut newest) = (LoadingTable::new(), 0);
+        let (mut table, mut newest, mut revives) = (LoadingTable::new(), 0, false);
         let now = self.time.sending().store_time();
         let answer = self.store.snapshot(now, &mut |stored| {
             let epoch = TableEpoch {
@@ -72,6 +73,7 @@ impl Source {
                 secret: stored.secret,
             };
             newest = newest.max(stored.position);
+            revives |= stored.secret == NOT_BUMPED;
             table.add(Tag::from_bytes(stored.tag), epoch);
         })?;
         if let Some(snapshot) = &answer.value
@@ -79,6 +81,9 @@ impl Source {
         {
             // Of another state: it would hide an epoch that is in force.
             return Err(StoreError::damaged("an epoch is above the log's head"));
+        }
+        if revives {
+            return Err(StoreError::damaged("an epoch without a secret"));
         }
         Ok(answer.value.map(|snapshot| (snapshot, table)))
     }

@@ -15,11 +15,11 @@ use std::{
 use epochkey::{
     Authority, BumpError, Grant, MasterSecret, MemoryStore, Op, Policy, Scope,
     store::{Heartbeat, ReplicaId, Store, StoreTime},
-    testing::{self, ManualClock},
+    testing::{self, FaultyStore, ManualClock},
 };
 
 pub(crate) use self::stores::Between;
-use self::stores::OneWriter;
+use self::stores::{OneWriter, OtherHead};
 use crate::support::*;
 
 /// The head was reached, and the answer is on its way, when the store loses its tail and
@@ -324,4 +324,18 @@ fn the_stores_thread_does_not_wait_for_who_waits_for_it() {
     drop(authority);
     go_on.send(()).unwrap();
     assert!(bump.wait().is_err());
+}
+
+/// A bump whose place is not that of its event is not known to be in force.
+#[test]
+fn an_acknowledgement_of_another_event_is_none() {
+    let clock = ManualClock::at_unix_seconds(START);
+    let store = OtherHead(FaultyStore::new(clock.clone()));
+    let builder = testing::by_hand(Authority::builder("i", "a")).clock(clock);
+    let builder = builder.master_secret(MasterSecret::generate().unwrap());
+    let authority = builder.open(store).unwrap();
+    let BumpError::Store(error) = authority.bump(Scope::user("u")).wait().unwrap_err() else {
+        panic!("of the store")
+    };
+    assert_eq!(error.label(), "damaged");
 }

@@ -12,8 +12,9 @@ use std::{
 use epochkey::{
     MemoryStore, StoreError,
     store::{
-        Answer, Commit, Completion, Heartbeat, NewHistory, News, Outcome, Place, Reach, Receipt,
-        Rewrap, SessionQuery, SessionRow, Snapshot, Standing, Store, StoreTime, StoredEpoch, Tidy,
+        Answer, Commit, Completion, EventId, Heartbeat, NewHistory, News, Outcome, Place, Reach,
+        Receipt, Rewrap, SessionQuery, SessionRow, Snapshot, Standing, Store, StoreTime,
+        StoredEpoch, Tidy,
     },
     testing::FaultyStore,
 };
@@ -22,7 +23,7 @@ pub(crate) type Action = Box<dyn FnOnce() + Send>;
 
 /// What all stores here leave to another one.
 macro_rules! delegate {
-    ($to:ident) => {
+    ($to:tt) => {
         fn standing(&self, place: Place, now: StoreTime) -> Result<Answer<Standing>, StoreError> {
             self.$to.standing(place, now)
         }
@@ -141,5 +142,41 @@ impl Store for OneWriter {
         self.writer.send(Box::new(write)).unwrap();
         self.tidies.fetch_add(1, Ordering::SeqCst);
         answer.recv().map_err(StoreError::unavailable)?
+    }
+}
+
+/// Says that a commit was made that ended with another event.
+pub(crate) struct OtherHead(pub(crate) FaultyStore);
+
+impl Store for OtherHead {
+    delegate!(0);
+
+    fn events_after(
+        &self,
+        heartbeat: Heartbeat,
+        wait: Duration,
+    ) -> Result<Answer<News>, StoreError> {
+        self.0.events_after(heartbeat, wait)
+    }
+
+    fn commit(&self, commit: Commit, done: Completion<Outcome>) {
+        let other = |answer: Answer<Outcome>| Answer {
+            value: match answer.value {
+                Outcome::Done { head } => Outcome::Done {
+                    head: Place {
+                        event: EventId::from_bytes([7; 16]),
+                        ..head
+                    },
+                },
+                refused => refused,
+            },
+            ..answer
+        };
+        let done = Box::new(move |answer: Result<_, _>| done(answer.map(other)));
+        self.0.commit(commit, done);
+    }
+
+    fn tidy(&self, tidy: Tidy) -> Result<Answer<Outcome>, StoreError> {
+        self.0.tidy(tidy)
     }
 }
