@@ -97,6 +97,16 @@ pub(crate) enum Bug {
     MoreAtOnce,
     /// A token that is newer than the news here by clocks that may differ is revoked.
     NewerWithoutMargin,
+    /// A session says when its user logged in by the clock there alone.
+    LogInByOwnClock,
+    /// A session goes on although the application grants it nothing.
+    NothingGrantedGoesOn,
+    /// A refresh takes the user to have proved just now who they are.
+    RefreshProves,
+    /// A session goes on after its refresh token was found stolen.
+    ReusedGoesOn,
+    /// A replica that is silent refuses everything at once.
+    SilenceIsRefusal,
 }
 
 #[cfg(not(test))]

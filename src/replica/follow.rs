@@ -8,7 +8,7 @@ use crate::{
     bug::{self, Bug},
     clock::Moment,
     history_secrets::NewHistorySecrets,
-    store::{Answer, Beginning, News, Outcome, Place, Reach, Standing},
+    store::{Beginning, News, Outcome, Place, Reach, Standing, StoreTime},
 };
 
 /// Where an exchange has led.
@@ -95,7 +95,8 @@ impl Replica {
     ) -> Result<Reached, StoreError> {
         let heartbeat = self.source.heartbeat(Some(follower.applied), sent);
         let answer = self.source.store.events_after(heartbeat, wait)?;
-        self.check_clock(sent, &answer)?;
+        let compared = self.compare_clocks(sent, answer.time);
+        compared.inspect_err(|_| self.last_heard.forget())?;
         match answer.value {
             News::Events { events, more } => {
                 if events.is_empty() && more {
@@ -127,20 +128,19 @@ impl Replica {
     }
 
     /// A replica whose clock differs from the store's would issue tokens that outlive
-    /// their key.
-    fn check_clock<T>(&self, sent: Moment, answer: &Answer<T>) -> Result<(), StoreError> {
+    /// their key. `time` is that of an answer to what was sent then.
+    pub(crate) fn compare_clocks(&self, sent: Moment, time: StoreTime) -> Result<(), StoreError> {
         if self.source.store.reach() != Reach::Shared {
             return Ok(());
         }
         let skew = self.source.policy.max_clock_skew();
         let (earliest, latest) = (sent.store_time(), self.source.time.sending().store_time());
-        let off_by = match answer.time {
+        let off_by = match time {
             time if time < earliest => time.distance(earliest),
             time if time > latest => time.distance(latest),
             _ => Duration::ZERO,
         };
         if off_by > skew && !bug::is_in(Bug::ClockNotCompared) {
-            self.last_heard.forget();
             return Err(StoreError::clock(off_by));
         }
         Ok(())

@@ -8,6 +8,7 @@ use std::{
 use super::ReplicaStatus;
 use crate::{
     StoreError,
+    bug::{self, Bug},
     store::{Answer, Place, Receipt, ReplicaId, Standing, StoreTime},
 };
 
@@ -201,7 +202,10 @@ impl Inquiry {
         match self.until {
             Until::Known => self.places().next().is_none(),
             Until::InForceEverywhere => {
-                let refuses = |other: &Other| patience.ends(heard.since, other.max_staleness);
+                let refuses = |other: &Other| {
+                    bug::is_in(Bug::SilenceIsRefusal)
+                        || patience.ends(heard.since, other.max_staleness)
+                };
                 heard.unconfirmed().all(refuses) && heard.are_complete(patience)
             }
         }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{
     Session,
+    record::past,
     refresh_token::session_row,
     rows::{Kept, View},
 };
@@ -58,12 +59,12 @@ impl<T: Send + 'static> Asked<T> {
     }
 
     /// Finds the session, and goes on with it.
-    fn find(self, then: impl FnOnce(Self, Kept) + Send + 'static) {
+    fn find(self, then: impl FnOnce(Self, Kept, StoreTime) + Send + 'static) {
         let (inner, view) = (Arc::clone(&self.inner), self.view.clone());
         let (sending, row) = (self.sending.clone(), Rows::One(self.id));
         let then = move |answer: Result<(Vec<Kept>, StoreTime), StoreError>| match answer {
             Ok((rows, now)) => match rows.into_iter().find(|kept| !kept.has_expired(now)) {
-                Some(kept) => then(self, kept),
+                Some(kept) => then(self, kept, now),
                 None => self.into_finish()(Err(SessionError::Ended)),
             },
             Err(error) => self.into_finish()(Err(error.into())),
@@ -106,7 +107,7 @@ pub(super) fn reauthenticated(
 
 impl Asked<()> {
     fn end_others(self) {
-        self.find(|asked, kept| {
+        self.find(|asked, kept, _| {
             let user = kept.row.row.user;
             let (inner, view) = (Arc::clone(&asked.inner), asked.view.clone());
             let sending = asked.sending.clone();
@@ -152,9 +153,9 @@ impl Asked<()> {
 }
 
 impl Asked<Session> {
-    fn authenticate(self, kept: Kept) {
+    fn authenticate(self, kept: Kept, now: StoreTime) {
         let mut record = kept.record.clone();
-        record.authenticated_at = self.inner.replica.now().seconds;
+        record.authenticated_at = past(self.inner.replica.now().seconds, now);
         let expires_at = kept.row.row.expires_at;
         let changes = self
             .view

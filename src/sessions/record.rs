@@ -16,6 +16,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     StoreError,
+    bug::{self, Bug},
     crypto::{AeadKey, NONCE_LENGTH, Random, RandomError, Secret, hkdf, random_array},
     store::{NewRow, RowId, RowVersion, StoreTime},
     token::ApplicationClaims,
@@ -50,6 +51,15 @@ pub(super) struct Clear {
     pub(super) user: [u8; 16],
     pub(super) version: RowVersion,
     pub(super) expires_at: StoreTime,
+}
+
+/// A moment by the clock here, for a row, in seconds: not after the store's `now`. If the clock
+/// here is ahead, the others would take it for the future.
+pub(super) fn past(seconds: u64, now: StoreTime) -> u64 {
+    match bug::is_in(Bug::LogInByOwnClock) {
+        true => seconds,
+        false => seconds.min(now.as_unix_seconds()),
+    }
 }
 
 impl Record {
@@ -90,24 +100,32 @@ impl Record {
     }
 
     fn encode(&self) -> Zeroizing<Vec<u8>> {
-        let mut bytes = Zeroizing::new(Vec::with_capacity(512));
-        for number in [
+        let numbers = [
             self.counter,
             self.created_at.as_unix_millis(),
             self.used_at.as_unix_millis(),
             self.ends_at.as_unix_millis(),
             self.authenticated_at,
             self.lifetime.map_or(0, |lifetime| lifetime.as_secs()),
-        ] {
+        ];
+        let texts = [
+            &self.user,
+            &self.label,
+            self.audience.as_deref().unwrap_or_default(),
+            self.claims.tail(),
+        ];
+        let texts = || {
+            texts
+                .into_iter()
+                .chain(self.groups.iter().map(String::as_str))
+        };
+        let length = 8 * numbers.len() + texts().map(|text| 4 + text.len()).sum::<usize>();
+        // What grows leaves copies behind that nobody wipes.
+        let mut bytes = Zeroizing::new(Vec::with_capacity(length));
+        for number in numbers {
             bytes.extend(number.to_be_bytes());
         }
-        put_text(&mut bytes, &self.user);
-        put_text(&mut bytes, &self.label);
-        put_text(&mut bytes, self.audience.as_deref().unwrap_or_default());
-        put_text(&mut bytes, self.claims.tail());
-        for group in &self.groups {
-            put_text(&mut bytes, group);
-        }
+        texts().for_each(|text| put_text(&mut bytes, text));
         bytes
     }
 

@@ -158,6 +158,9 @@ impl Refresh {
     fn rotate(mut self, kept: Kept, now: StoreTime) {
         match self.ask_for_grant(&kept) {
             Ok(true) => {}
+            Ok(false) if bug::is_in(Bug::NothingGrantedGoesOn) => {
+                return self.into_finish()(Err(RefreshError::Ended));
+            }
             Ok(false) => return self.end(kept, |_, _| RefreshError::Ended),
             Err(error) => return self.into_finish()(Err(error)),
         }
@@ -187,6 +190,9 @@ impl Refresh {
         let mut next = record.clone();
         next.counter = record.counter.saturating_add(1);
         next.used_at = now;
+        if bug::is_in(Bug::RefreshProves) {
+            next.authenticated_at = now.as_unix_seconds();
+        }
         if let Some(grant) = &self.grant {
             next.groups.clone_from(&grant.groups);
             next.audience.clone_from(&grant.audience);
@@ -246,6 +252,10 @@ impl Refresh {
     /// Theft, or a loss of the store.
     fn reuse(self, kept: Kept) {
         let observer = self.inner.replica.observer_to_keep();
+        if bug::is_in(Bug::ReusedGoesOn) {
+            let (session, user) = (kept.show().id().clone(), kept.record.user);
+            return self.into_finish()(Err(RefreshError::Reused { session, user }));
+        }
         self.end(kept, move |user, session| {
             observer.reused(&user, &session);
             RefreshError::Reused { session, user }
@@ -308,7 +318,10 @@ impl Refresh {
             Err(IssueError::BumpedSinceMark { .. } | IssueError::OutdatedMark) => {
                 Err(RefreshError::TryAgain)
             }
-            Err(IssueError::StaleEpochs) => Err(RefreshError::StaleEpochs),
+            // What the row says was the past for two clocks: the one here is behind.
+            Err(IssueError::StaleEpochs | IssueError::AuthenticatedInFuture) => {
+                Err(RefreshError::StaleEpochs)
+            }
             Err(error) => Err(RefreshError::Grant(error)),
         }
     }

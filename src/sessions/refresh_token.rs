@@ -6,6 +6,8 @@ use crate::{crypto::HmacKey, store::RowId, token::base64url};
 
 const PREFIX: &str = "ekr1";
 const TAG_LENGTH: usize = 32;
+/// With the longest counter.
+const LONGEST: usize = 4 + 1 + 22 + 1 + 20 + 1 + 43;
 
 /// A refresh token: names a session and one state of it, and proves that this crate made it.
 ///
@@ -47,16 +49,26 @@ impl fmt::Debug for RefreshToken {
 }
 
 /// What an incoming refresh token says; nothing about it is trusted until its tag is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Presented {
     pub(super) session: RowId,
     pub(super) counter: u64,
     tag: [u8; TAG_LENGTH],
 }
 
+/// Without the tag.
+impl fmt::Debug for Presented {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Presented({} at {})", self.session, self.counter)
+    }
+}
+
 impl Presented {
     /// `None` for anything but the one spelling.
     pub(super) fn parse(text: &str) -> Option<Self> {
+        if text.len() > LONGEST {
+            return None;
+        }
         let mut segments = text.split('.');
         let (prefix, session) = (segments.next()?, segments.next()?);
         let (counter, encoded_tag) = (segments.next()?, segments.next()?);

@@ -99,24 +99,40 @@ impl View {
         rows: Rows,
         then: impl FnOnce(Result<(Vec<Kept>, StoreTime), StoreError>) + Send + 'static,
     ) {
-        let source = inner.replica.source();
+        let replica = Arc::clone(&inner.replica);
+        let sent = replica.source().time.sending();
         let query = SessionQuery {
             known: self.known,
             rows,
-            now: source.time.sending().store_time(),
+            now: sent.store_time(),
         };
         let view = self.clone();
-        source.store.sessions(
+        inner.replica.source().store.sessions(
             query,
             Box::new(move |answer| {
                 let read = answer.and_then(|answer| {
-                    let rows = answer.value.ok_or(StoreError::refused(Refusal::Place))?;
-                    let kept: Result<_, _> = rows.into_iter().map(|row| view.read(row)).collect();
+                    replica.compare_clocks(sent, answer.time)?;
+                    let found = answer.value.ok_or(StoreError::refused(Refusal::Place))?;
+                    if !are_asked_for(rows, &found) {
+                        return Err(StoreError::damaged("a session that was not asked for"));
+                    }
+                    let kept: Result<_, _> = found.into_iter().map(|row| view.read(row)).collect();
                     Ok((kept?, answer.time))
                 });
+                // It holds the store.
+                drop(replica);
                 answering(|| then(read));
             }),
         );
+    }
+}
+
+/// Each row can be read under its own name alone, but whoever answers may give another one's:
+/// whoever shows a refresh token of theirs would go on as somebody else.
+fn are_asked_for(asked: Rows, found: &[SessionRow]) -> bool {
+    match asked {
+        Rows::One(id) => found.len() <= 1 && found.iter().all(|row| row.row.id == id),
+        Rows::OfUser(user) => found.iter().all(|row| row.row.user == user),
     }
 }
 

@@ -55,7 +55,8 @@ impl Session {
         system_time(self.record.used_at)
     }
 
-    /// When the user last proved who they are in it, in whole seconds.
+    /// When the user last proved who they are in it, in whole seconds: by the clock of the
+    /// replica that was told, or by the store's if that is behind it.
     pub fn authenticated_at(&self) -> SystemTime {
         UNIX_EPOCH + Duration::from_secs(self.record.authenticated_at)
     }

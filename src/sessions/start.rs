@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     RefreshToken, Session, TokenPair,
-    record::{Clear, Record},
+    record::{Clear, Record, past},
     rows::{Kept, View},
 };
 use crate::{
@@ -179,6 +179,7 @@ impl Start {
             .inner
             .authenticated_at(self.grant.authenticated, seconds);
         let authenticated_at = authenticated_at.map_err(StartError::Grant)?;
+        let authenticated_at = authenticated_at.unwrap_or(seconds);
         Ok(Record {
             user: self.grant.user.clone(),
             label: self.label.clone(),
@@ -186,7 +187,7 @@ impl Start {
             created_at: now,
             used_at: now,
             ends_at: now.saturating_add_secs(self.inner.policy.session_lifetime),
-            authenticated_at: authenticated_at.unwrap_or(seconds),
+            authenticated_at: past(authenticated_at, now),
             groups: self.grant.groups.clone(),
             audience: self.grant.audience.clone(),
             lifetime: self.grant.lifetime,

@@ -97,6 +97,10 @@ impl StoreTime {
         self.0
     }
 
+    pub(crate) fn as_unix_seconds(self) -> u64 {
+        self.0 / 1000
+    }
+
     /// The moment of a wall clock; a time before 1970 counts as 1970.
     pub fn from_system_time(time: SystemTime) -> Self {
         let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -3,14 +3,14 @@
 use std::{sync::Arc, time::Duration};
 
 use epochkey::{
-    Authority, Grant, IssueError, MasterSecret, Policy, RedbStore, RefreshError, StartError,
+    Authority, Clock, Grant, IssueError, MasterSecret, Policy, RedbStore, RefreshError, StartError,
     WhenFull,
     testing::{FaultyStore, ManualClock},
 };
 
 use crate::{
     replicas::Fleet,
-    support::{DAY, GRACE, Service},
+    support::{DAY, GRACE, SECOND, Service},
     watched::Watched,
 };
 
@@ -240,4 +240,60 @@ fn a_replay_on_a_replica_that_is_behind_is_not_born_dead() {
         replica.follow();
         assert_eq!(replica.outcome(&again), "good");
     }
+}
+
+/// The clocks of replicas may differ from the store's a little: who logs in where one is ahead
+/// does not do so in the future of the others.
+#[test]
+fn a_log_in_where_the_clock_is_ahead_is_refreshed_elsewhere() {
+    let fleet = Fleet::new();
+    let clock = ManualClock::at_unix_seconds(1_700_000_000);
+    let ahead = fleet.replica_at(clock.clone(), Policy::default());
+    let right = fleet.replica();
+    let known = right.start("v");
+    ahead.follow();
+    clock.set_forward(2 * SECOND);
+    let sessions = ahead.authority.sessions();
+    let started = sessions.start(Grant::user("u"), "a device").wait().unwrap();
+    let again = sessions.reauthenticated(known.session.id()).wait().unwrap();
+    for (session, token) in [
+        (&started.session, &started.refresh),
+        (&again, &known.refresh),
+    ] {
+        assert_eq!(session.authenticated_at(), fleet.clock.now());
+        let next = right.try_refresh(token).unwrap();
+        assert_eq!(next.session.authenticated_at(), fleet.clock.now());
+    }
+}
+
+/// Whose clock answers decides when a session is over: one that differs too much is not believed.
+#[test]
+fn an_answer_of_another_time_is_no_answer() {
+    let fleet = Fleet::new();
+    let replica = fleet.replica();
+    let pair = replica.start("u");
+    replica.follow();
+    fleet.server.set_clock_ahead(3 * SECOND);
+    let refused = replica.authority.sessions().refresh(&pair.refresh).wait();
+    let cause = std::error::Error::source(&refused.unwrap_err())
+        .unwrap()
+        .to_string();
+    assert!(cause.contains("max_clock_skew"), "{cause}");
+    fleet.server.set_clock_ahead(2 * SECOND);
+    replica.follow();
+    replica.refresh(&pair);
+}
+
+/// Nobody could tell: the server's clock was ahead too. It is a matter of time.
+#[test]
+fn a_log_in_from_the_future_goes_on_when_the_clocks_get_there() {
+    let fleet = Fleet::new();
+    fleet.clock.advance(HOUR);
+    let pair = fleet.replica().start("u");
+    fleet.clock.rewind(HOUR);
+    let replica = fleet.replica();
+    let error = replica.try_refresh(&pair.refresh).unwrap_err();
+    assert!(matches!(error, RefreshError::StaleEpochs), "{error}");
+    fleet.advance(HOUR, &[&replica]);
+    assert!(replica.try_refresh(&pair.refresh).is_ok());
 }

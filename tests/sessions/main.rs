@@ -6,6 +6,7 @@ mod findings;
 mod honest;
 mod life;
 mod loss;
+mod meanwhile;
 mod model;
 mod races;
 #[path = "../simulation/random.rs"]

@@ -130,7 +130,7 @@ impl Model {
             used_at: self.now,
             rotated_at: self.now,
             expires_at: self.now + IDLE,
-            authenticated_at: self.seconds(),
+            authenticated_at: self.now / 1000,
             replays: 0,
             has_ended: false,
         });
@@ -203,7 +203,7 @@ impl Model {
     }
 
     pub(crate) fn reauthenticate(&mut self, index: usize) -> bool {
-        let (is_live, seconds) = (self.is_live(index), self.seconds());
+        let (is_live, seconds) = (self.is_live(index), self.now / 1000);
         let session = &mut self.sessions[index];
         if is_live {
             session.authenticated_at = seconds;

@@ -59,7 +59,7 @@ impl Fleet {
         self.replica_at(OffBy(self.clock.clone(), off_by, ahead), Policy::default())
     }
 
-    fn replica_at(&self, clock: impl Clock, policy: Policy) -> Replica {
+    pub(crate) fn replica_at(&self, clock: impl Clock, policy: Policy) -> Replica {
         let link = self.server.connect();
         let builder = Authority::builder("https://issuer.test", "api")
             .policy(policy.refresh_grace(GRACE))

@@ -4,7 +4,7 @@ use std::{fs, sync::Arc};
 
 use epochkey::{
     Authority, BuildError, Grant, MasterSecret, MemoryStore, RedbStore, TokenPair,
-    store::SessionChange,
+    store::{SessionChange, SessionRow},
 };
 
 use crate::watched::Watched;
@@ -128,23 +128,59 @@ fn rows_show_no_user_and_bring_nobody_back() {
             }
         }
     }
-    // Under the id of another session, a row is not read: whoever writes the store cannot
-    // make one user's session another's.
-    let other = authority
-        .sessions()
-        .start(Grant::user("mallory"), "")
-        .wait()
-        .unwrap();
-    let mut rows = store.rows_of(&store.last_started());
-    rows[0].row.id = store.first_started();
-    store.forged.lock().unwrap().replace(rows);
-    let refused = authority
-        .sessions()
-        .refresh(&next.refresh)
-        .wait()
-        .unwrap_err();
-    assert_eq!(refused.label(), "store");
-    drop(other);
+}
+
+/// Neither under the id of another session nor under its own is a row read that was not asked
+/// for: whoever writes the store, or answers for it, cannot make one user's session another's.
+#[test]
+fn a_row_of_another_session_is_not_taken_for_ones_own() {
+    let store = Arc::new(Watched::new(MemoryStore::new()));
+    let secret = MasterSecret::generate().unwrap();
+    let authority = builder(&secret).open(Arc::clone(&store)).unwrap();
+    let sessions = authority.sessions();
+    let start = |user: &str| {
+        let pair = sessions.start(Grant::user(user), "").wait().unwrap();
+        (pair, store.last_started())
+    };
+    let ((victim, victims), (mallory, mallorys)) = (start("victim"), start("mallory"));
+    let answer_with = |row: &dyn Fn() -> Vec<SessionRow>| {
+        store.forged.lock().unwrap().replace(row());
+    };
+    let under_her_id = || {
+        let mut rows = store.rows_of(&victims);
+        rows[0].row.id = mallorys;
+        rows
+    };
+    let both = || [store.rows_of(&mallorys), store.rows_of(&victims)].concat();
+    let as_it_is = || store.rows_of(&victims);
+    let answers: [&dyn Fn() -> Vec<SessionRow>; 3] = [&under_her_id, &both, &as_it_is];
+    for rows in answers {
+        answer_with(rows);
+        let refused = sessions.refresh(&mallory.refresh).wait().unwrap_err();
+        assert_eq!(refused.label(), "store");
+        answer_with(rows);
+        let id = mallory.session.id();
+        assert_eq!(sessions.get(id).wait().unwrap_err().label(), "store");
+        answer_with(rows);
+        assert_eq!(
+            sessions.reauthenticated(id).wait().unwrap_err().label(),
+            "store"
+        );
+        answer_with(rows);
+        assert_eq!(sessions.end_others(id).wait().unwrap_err().label(), "store");
+        answer_with(rows);
+        assert_eq!(
+            sessions.list("mallory").wait().unwrap_err().label(),
+            "store"
+        );
+        answer_with(rows);
+        let start = sessions.start(Grant::user("mallory"), "").wait();
+        assert_eq!(start.unwrap_err().label(), "store");
+    }
+    let next = sessions.refresh(&mallory.refresh).wait().unwrap();
+    assert_eq!(authority.verify(&next.access).unwrap().user(), "mallory");
+    let next = sessions.refresh(&victim.refresh).wait().unwrap();
+    assert_eq!(authority.verify(&next.access).unwrap().user(), "victim");
 }
 
 /// A forged token costs an HMAC, and nothing of the store.

@@ -67,10 +67,6 @@ impl Watched {
         started.collect()
     }
 
-    pub(crate) fn first_started(&self) -> RowId {
-        self.started()[0]
-    }
-
     pub(crate) fn last_started(&self) -> RowId {
         *self.started().last().unwrap()
     }

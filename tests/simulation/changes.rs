@@ -1,6 +1,6 @@
 //! Operations that the replicas are asked for.
 
-use epochkey::Scope;
+use epochkey::{Epoch, Scope, store::EventId};
 
 use super::{
     Checked,
@@ -39,7 +39,8 @@ impl World {
                     (Running::Rewrap(authority.rewrap_secrets()), Kills::None)
                 });
             }
-            16..20 if !self.epochs.is_empty() => self.wait_for(index),
+            16..19 if !self.epochs.is_empty() => self.wait_for(index),
+            19..22 if !self.epochs.is_empty() => self.wait_everywhere(index),
             _ => self.begin(index, "catch up", &[], |authority| {
                 (Running::CatchUp(authority.catch_up()), Kills::None)
             }),
@@ -102,11 +103,25 @@ impl World {
     }
 
     fn wait_for(&mut self, index: usize) {
+        let (epoch, event) = self.some_epoch();
+        let op = Running::WaitFor(self.replicas[index].authority.wait_for(epoch));
+        self.wait(index, &format!("wait for {epoch:?}"), op, event);
+    }
+
+    fn wait_everywhere(&mut self, index: usize) {
+        let (epoch, event) = self.some_epoch();
+        let op = Running::Everywhere(self.replicas[index].authority.applied_everywhere(epoch));
+        self.wait(index, &format!("wait for {epoch:?} everywhere"), op, event);
+    }
+
+    fn some_epoch(&mut self) -> (Epoch, EventId) {
         let newest = self.epochs.len().min(8);
-        let (epoch, event) = self.epochs[self.epochs.len() - 1 - self.random.below(newest)];
+        self.epochs[self.epochs.len() - 1 - self.random.below(newest)]
+    }
+
+    fn wait(&mut self, index: usize, step: &str, op: Running, event: EventId) {
         let replica = &self.replicas[index];
-        let op = Running::WaitFor(replica.authority.wait_for(epoch));
-        let step = format!("wait for {epoch:?} at {}", replica.process);
+        let step = format!("{step} at {}", replica.process);
         let ledger = self.ledger.lock();
         let begun = (self.tokens.len(), ledger.head());
         let operation = Operation::new(replica, op, vec![event], Kills::None, begun, &ledger);

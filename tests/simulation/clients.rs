@@ -10,10 +10,11 @@ use epochkey::{Grant, TokenPair, store::RowId, testing::expose_secrets};
 
 use super::{
     Checked,
-    logins::{Asked, Login, Running, Sealed, parse},
+    logins::{Answer, Asked, Login, Running, Sealed, parse},
     operation::{Kills, Running as Change},
+    proofs::Proven,
     rows::{scope_of, session_of},
-    token::{Minted, scopes},
+    token::Minted,
     world::World,
     wrong,
 };
@@ -24,19 +25,20 @@ pub(crate) const MOST_SESSIONS: usize = 2;
 const MANY_REPLAYS: usize = 104;
 
 pub(crate) struct Client {
-    user: String,
-    session: RowId,
+    pub(crate) user: String,
+    pub(crate) session: RowId,
     /// All refresh tokens it ever had: a thief may have any of them.
     tokens: Vec<String>,
     /// Whether it showed one of them far too often.
     hammered: bool,
+    pub(crate) proven: Proven,
 }
 
 impl World {
     /// A client asks a replica for something.
     pub(crate) fn serve_a_client(&mut self, index: usize) -> Checked {
         let number = self.random.below(self.clients.len().max(1));
-        match self.random.below(24) {
+        match self.random.below(26) {
             _ if self.clients.is_empty() => self.log_in(index),
             0..5 => self.log_in(index),
             5..14 => self.refresh(index, number, 0),
@@ -61,6 +63,7 @@ impl World {
             }
             21 => self.end_others(index, number),
             22 => self.list(index)?,
+            24..26 => self.prove(index, number),
             19 => self.forge(index)?,
             _ => {
                 self.clients.swap_remove(number);
@@ -92,16 +95,31 @@ impl World {
 
     /// Refreshes with the newest token of a client, or with one of before.
     fn refresh(&mut self, index: usize, number: usize, back: usize) {
+        let answer = self.some_answer();
         self.interpose(index);
         let client = &self.clients[number];
         let (replica, newest) = (&self.replicas[index], client.tokens.len() - 1);
         let token = client.tokens[newest.saturating_sub(back)].clone();
-        let login = replica.refresh(&client.user, &token);
         let (id, counter) = parse(&token);
-        let step = format!("refresh {id} at counter {counter}, at {}", replica.process);
+        let step = format!(
+            "refresh {id} at counter {counter}, at {}, and grant {answer:?}",
+            replica.process
+        );
+        let login = replica.refresh(client, &token, answer);
         self.logins.push(login);
         self.note(step);
         self.end_interlude(index);
+    }
+
+    fn some_answer(&mut self) -> Answer {
+        match self.random.below(20) {
+            0 => Answer::Nothing,
+            1..6 => {
+                let (.., groups) = self.scopes_to_be();
+                Answer::Groups(groups)
+            }
+            _ => Answer::Silent,
+        }
     }
 
     /// A client that hears no answer asks again and again, with the token before.
@@ -140,6 +158,7 @@ impl World {
         self.replicas[index].connection.hold_commits();
         self.refresh(index, number, 0);
         self.lose_commits(1);
+        self.observe(other)?;
         self.refresh(other, number, 1);
         self.ledger.lock().check_rows()?;
         self.replicas[index].connection.release();
@@ -234,9 +253,11 @@ impl World {
         let mut clients = self.clients.iter();
         let client = clients.find(|client| Some(client.session) == session);
         let hammered = client.is_none_or(|client| client.hammered);
-        let excuses = (hammered, self.plan.wrong_clocks);
+        if label == "store" && self.server_is_wrong {
+            return Ok(());
+        }
         let ledger = self.ledger.lock();
-        asked.check_refusal(label, excuses, &self.replicas[index], &ledger)?;
+        asked.check_refusal(label, hammered, &self.replicas[index], &ledger)?;
         drop(ledger);
         self.note(format!("{} is refused: {label}", asked.user));
         Ok(())
@@ -257,8 +278,7 @@ impl World {
         let ledger = self.ledger.lock();
         asked.check_pair(&pair, (sealed_at, sealed), replica, &ledger)?;
         let (id, counter) = parse(pair.refresh.as_str());
-        let groups: Vec<_> = pair.session.groups().collect();
-        let scopes = scopes(&asked.user, Some(pair.session.id()), &groups);
+        let scopes = asked.scopes(&pair);
         let issued = (sealed.at, sealed.is_truly_fresh);
         let token = Minted::new(pair.access, scopes, sealed_at, &ledger, issued).of_session(id);
         drop(ledger);
@@ -268,12 +288,14 @@ impl World {
         }
         self.note(format!("{id} is at counter {counter}"));
         self.tokens.push(token);
-        self.keep(id, counter, &asked.user, pair.refresh.into_string());
+        self.check_proven(&pair.session, asked.told)?;
+        let proven = Proven::new(&pair.session);
+        self.keep(id, counter, &asked.user, pair.refresh.into_string(), proven);
         self.check_number(&asked.user)?;
         self.verify(index, self.tokens.len() - 1)
     }
 
-    fn keep(&mut self, session: RowId, counter: u64, user: &str, token: String) {
+    fn keep(&mut self, session: RowId, counter: u64, user: &str, token: String, proven: Proven) {
         let known = self
             .clients
             .iter_mut()
@@ -288,6 +310,7 @@ impl World {
                 session,
                 tokens: vec![token],
                 hammered: false,
+                proven,
             }),
             None => {}
         }

@@ -4,7 +4,11 @@ use std::time::Duration;
 
 use epochkey::testing::expose_secrets;
 
-use super::{Checked, world::World, wrong};
+use super::{Checked, SKEW, STALENESS, operation::Operation, world::World, wrong};
+
+/// How long silent replicas are waited for, in seconds: for those of a history before, and for
+/// those of this one that are asked about after that.
+const PATIENCE: u64 = 2 * (STALENESS.as_secs() + 2 * SKEW.as_secs()) + 2;
 
 const AGREE: &str = "in the end all replicas agree with the store";
 const LIVE: &str = "in the end every replica issues what all accept";
@@ -26,16 +30,17 @@ impl World {
             replica.connection.release();
             self.check()?;
         }
-        for _ in 0..6 {
-            self.advance(Duration::from_secs(1), None);
-            for index in 0..self.replicas.len() {
-                self.follow(index)?;
-                self.check()?;
-            }
+        self.let_all_follow(6)?;
+        let patient = |operation: &Operation| operation.waits_for_the_silent();
+        if self.operations.iter().all(patient) {
+            self.let_all_follow(PATIENCE)?;
         }
         if let Some(operation) = self.operations.first() {
             let process = operation.process;
             return wrong("every operation ends", format!("one of replica {process}"));
+        }
+        if !self.proofs.is_empty() {
+            return wrong("every operation ends", "a proof".to_owned());
         }
         if let Some(login) = self.logins.first() {
             let process = login.process;
@@ -47,6 +52,17 @@ impl World {
         self.check_agreement()?;
         self.check_tokens()?;
         self.check_liveness()
+    }
+
+    fn let_all_follow(&mut self, seconds: u64) -> Checked {
+        for _ in 0..seconds {
+            self.advance(Duration::from_secs(1), None);
+            for index in 0..self.replicas.len() {
+                self.follow(index)?;
+                self.check()?;
+            }
+        }
+        Ok(())
     }
 
     fn check_agreement(&self) -> Checked {

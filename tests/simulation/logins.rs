@@ -9,7 +9,7 @@ use std::{
 };
 
 use epochkey::{
-    Authority, Mark, Op, RefreshError, StartError, TokenPair,
+    Authority, Mark, Op, RefreshError, Scope, StartError, TokenPair,
     store::{EventId, RowId},
 };
 use parking_lot::Mutex;
@@ -53,6 +53,20 @@ pub(crate) struct Asked {
     /// Whether nothing stands in its way.
     is_quiet: bool,
     is_misled: bool,
+    /// What the application grants, if it is asked.
+    pub(crate) answer: Answer,
+    /// What the session had been told of the user's proofs.
+    pub(crate) told: Option<(u64, usize)>,
+}
+
+/// What an application says to a refresh.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// It is not asked.
+    #[default]
+    Silent,
+    Groups(Vec<&'static str>),
+    Nothing,
 }
 
 /// Sees where a replica is when an operation finishes there: its token was sealed then.
@@ -126,7 +140,19 @@ impl Asked {
             had_ended: head.is_some_and(ended),
             is_quiet: replica.is_quiet() && head == Some(replica.applied),
             is_misled: replica.asker().1,
+            answer: Answer::default(),
+            told: None,
         }
+    }
+
+    /// The scopes of the access token of a pair.
+    pub(crate) fn scopes(&self, pair: &TokenPair) -> Vec<Scope> {
+        let session = &pair.session;
+        let groups: Vec<_> = match &self.answer {
+            Answer::Groups(groups) => groups.clone(),
+            _ => session.groups().collect(),
+        };
+        scopes(&self.user, Some(session.id()), &groups)
     }
 }
 
@@ -222,6 +248,9 @@ impl Asked {
         ledger: &Ledger,
     ) -> Checked {
         let (session, counter) = parse(pair.refresh.as_str());
+        if self.answer == Answer::Nothing {
+            return wrong("who is granted nothing gets nothing", format!("{session}"));
+        }
         if let Some((shown, before)) = self.shown {
             let how = || {
                 format!(
@@ -248,8 +277,7 @@ impl Asked {
                 return wrong("an ended session is never refreshed", how());
             }
         }
-        let groups: Vec<_> = pair.session.groups().collect();
-        let scopes = scopes(&self.user, Some(pair.session.id()), &groups);
+        let scopes = self.scopes(pair);
         let at = (sealed_at, sealed.is_fresh);
         judge::issued(replica, ledger, at, &scopes, Some(self.mark), Ok(()))?;
         let before = self
@@ -269,7 +297,7 @@ impl Asked {
     pub(crate) fn check_refusal(
         &self,
         label: &'static str,
-        (hammered, wrong_clocks): (bool, bool),
+        hammered: bool,
         replica: &Replica,
         ledger: &Ledger,
     ) -> Checked {
@@ -281,16 +309,32 @@ impl Asked {
         let counter = self.shown.map_or(0, |(_, counter)| counter);
         let any = |how: Stands| reads.iter().any(|read| read.stands(counter) == how);
         let right = match label {
-            "reused" => reads
-                .first()
-                .is_some_and(|read| read.stands(counter) == Stands::Other),
-            "ended" => any(Stands::Gone),
+            // Who is told so has ended the session.
+            "reused" => {
+                let shown = self.shown.map(|(session, _)| session);
+                let is_other = |read: &Read| read.stands(counter) == Stands::Other;
+                reads.first().is_some_and(is_other)
+                    && shown.is_none_or(|session| ledger.may_be_gone(session))
+            }
+            "ended" if self.answer == Answer::Nothing && !any(Stands::Gone) => {
+                ledger.breaks() != self.breaks
+                    || self
+                        .shown
+                        .is_none_or(|(session, _)| ledger.has_ended(session, replica.applied))
+            }
+            "ended" => {
+                any(Stands::Gone)
+                    && self
+                        .shown
+                        .is_none_or(|(session, _)| ledger.may_be_gone(session))
+            }
             "expired" if any(Stands::Expired) => true,
             "expired" => reads.iter().any(|read| read.expires_before(now + SKEW)),
             "too_many_replays" => hammered && any(Stands::Before),
-            "bad_tag" => true,
-            // The time of the log-in is that of the clock there.
-            "grant" => wrong_clocks,
+            // Of the moment it was asked: nothing but the key of then is looked at.
+            "bad_tag" => self
+                .shown
+                .is_none_or(|(session, _)| ledger.is_of_another_history(session, self.mark)),
             "try_again" | "bumped_meanwhile" | "stale_epochs" | "store" => {
                 self.has_met_something(replica, ledger)
             }

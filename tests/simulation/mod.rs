@@ -25,6 +25,7 @@ pub(crate) mod ledger;
 mod logins;
 mod operation;
 mod plan;
+mod proofs;
 mod random;
 pub(crate) mod replica;
 mod rows;

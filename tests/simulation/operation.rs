@@ -8,8 +8,8 @@ use std::{
 };
 
 use epochkey::{
-    BumpError, Epoch, Mark, Op, RotateError, Scope, SessionError, StoreError, SwapError,
-    store::EventId,
+    BumpError, Epoch, Mark, Op, ReplicaStatus, RotateError, Scope, SessionError, StoreError,
+    SwapError, store::EventId,
 };
 
 use super::{Checked, Wrong, ledger::Ledger, replica::Replica, token::Minted, wrong};
@@ -51,6 +51,7 @@ pub(crate) enum Running {
     CatchUp(Op<Mark, StoreError>),
     Rewrap(Op<(), StoreError>),
     EndOthers(Op<(), SessionError>),
+    Everywhere(Op<Vec<ReplicaStatus>, StoreError>),
 }
 
 /// What a finished operation gave.
@@ -60,6 +61,8 @@ pub(crate) enum Gave {
     /// It is done, and there is nothing to tell of it.
     Done,
     Rewrapped,
+    /// No replica accepts what its event has killed.
+    Everywhere,
     Nothing,
 }
 
@@ -83,6 +86,7 @@ impl Running {
             Running::CatchUp(op) => poll(op).map(|mark| mark.map(Gave::Mark)),
             Running::Rewrap(op) => poll(op).map(|done| done.map(|()| Gave::Rewrapped)),
             Running::EndOthers(op) => poll(op).map(|done| done.map(|()| Gave::Done)),
+            Running::Everywhere(op) => poll(op).map(|done| done.map(|_| Gave::Everywhere)),
         }
     }
 }
@@ -127,6 +131,11 @@ impl Operation {
         self.was_kept |= self.events.iter().all(|event| ledger.keeps(*event));
     }
 
+    /// Whether it may wait for replicas that are gone.
+    pub(crate) fn waits_for_the_silent(&self) -> bool {
+        matches!(self.op, Running::Everywhere(_))
+    }
+
     /// The events that it commits or waits for.
     pub(crate) fn events(&self) -> impl Iterator<Item = EventId> {
         self.events.iter().copied()
@@ -150,6 +159,7 @@ impl Operation {
                 self.bury(replica, tokens);
                 Ok(())
             }
+            Gave::Everywhere => self.check_everywhere(replica, ledger),
             Gave::Rewrapped | Gave::Nothing => Ok(()),
         };
         let events = self.events.clone();
@@ -223,6 +233,17 @@ impl Operation {
             Running::WaitFor(_) if !self.was_kept => wrong(
                 "nobody is told that a lost event is in force",
                 format!("{epoch:?}"),
+            ),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_everywhere(&self, replica: &Replica, ledger: &Ledger) -> Checked {
+        let missing = |event: &&EventId| !replica.has_in_force(**event, ledger);
+        match self.events.iter().find(missing) {
+            Some(event) if !self.was_misled => wrong(
+                "what is in force everywhere is in force where that was asked",
+                format!("{:?} at replica {}", ledger.place(*event), self.process),
             ),
             _ => Ok(()),
         }

@@ -3,15 +3,16 @@
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use epochkey::{
-    Authority, AuthorityBuilder, BuildError, Clock, Mark, MasterSecret, Policy, Verified,
+    Authority, AuthorityBuilder, BuildError, Clock, Grant, Mark, MasterSecret, Policy, Verified,
     store::{EventId, HistoryId, StoreTime},
     testing::{self, FaultyStore, ManualClock},
 };
 
 use super::{
     Checked, SKEW, Wrong,
+    clients::Client,
     ledger::Ledger,
-    logins::{Asked, Login, Running, parse},
+    logins::{Answer, Asked, Login, Running, parse},
     token::{Minted, Standing},
     witness::{Notes, Witness},
     wrong,
@@ -139,8 +140,9 @@ impl Replica {
         let ledger = self.notes.ledger.lock();
         let (before, after) = (ledger.place(self.applied), ledger.place(applied));
         let is_deceived = self.deceived_in == Some(before.history);
+        let was_away = std::mem::take(&mut self.notes.seen.lock().was_away);
         let grows = before.history != after.history || ledger.contains(applied, self.applied);
-        if !grows && !is_deceived {
+        if !grows && !is_deceived && !was_away {
             let how = format!("{before:?}, then {after:?} at replica {}", self.process);
             return wrong("what is applied is never taken back", how);
         }
@@ -207,10 +209,20 @@ impl Replica {
         self.is_healthy() && self.must_be_fresh() && !self.holds && !interrupted
     }
 
-    /// Refreshes with a token.
-    pub(crate) fn refresh(&self, user: &str, token: &str) -> Login {
-        let asked = Asked::of(self, user, Some(parse(token)), &self.notes.ledger.lock());
-        let op = Running::Refresh(self.authority.sessions().refresh(token));
+    /// Refreshes with a client's token.
+    pub(crate) fn refresh(&self, client: &Client, token: &str, answer: Answer) -> Login {
+        let shown = Some(parse(token));
+        let mut asked = Asked::of(self, &client.user, shown, &self.notes.ledger.lock());
+        (asked.answer, asked.told) = (answer.clone(), client.proven.told());
+        let (sessions, user) = (self.authority.sessions(), client.user.clone());
+        let op = match answer {
+            Answer::Silent => sessions.refresh(token),
+            Answer::Groups(groups) => {
+                sessions.refresh_with(token, |_| Grant::user(user).groups(groups))
+            }
+            Answer::Nothing => sessions.refresh_with(token, |_| None::<Grant>),
+        };
+        let op = Running::Refresh(op);
         Login::new(self.process, (&self.authority, &self.notes), op, asked)
     }
 

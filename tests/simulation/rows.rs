@@ -29,6 +29,8 @@ pub(crate) struct Sessions {
     contents: HashMap<Vec<u8>, Content>,
     /// Whom the tags mean, in any history.
     users: HashMap<[u8; 16], String>,
+    /// When rows were to expire, at the latest.
+    expiries: HashMap<RowId, StoreTime>,
     /// The bodies that the store held when it was last looked at.
     held: HashMap<RowId, Vec<u8>>,
     /// How often the store has lost something.
@@ -41,6 +43,8 @@ struct Begun {
     user: String,
     /// The head of the log that it was committed behind.
     at: EventId,
+    /// How often something had been lost by then.
+    losses: usize,
 }
 
 struct Content {
@@ -188,7 +192,9 @@ impl Ledger {
             let user = self.sessions.users.get(tag).cloned();
             let user = user.expect("its user's rows were asked for");
             let at = head.event;
-            self.sessions.begun.insert(*id, Begun { user, at });
+            let losses = self.sessions.losses + self.breaks();
+            let begun = Begun { user, at, losses };
+            self.sessions.begun.insert(*id, begun);
         }
     }
 
@@ -210,6 +216,27 @@ impl Ledger {
                 let bump = state.bumps.get(scope);
                 bump.is_some_and(|(bump, _)| !self.contains(begun.at, *bump))
             })
+    }
+
+    /// Whether there is a reason that a session's row is gone: it was ended or has expired, or
+    /// something was lost.
+    pub(crate) fn may_be_gone(&self, id: RowId) -> bool {
+        let now = self.ask(Rows::One(id)).1;
+        let ended = |head| self.has_ended(id, head);
+        let losses = self.sessions.losses + self.breaks();
+        let begun = self.sessions.begun.get(&id);
+        let expiry = self.sessions.expiries.get(&id);
+        self.head().is_some_and(ended)
+            || begun.is_none_or(|begun| begun.losses != losses)
+            || expiry.is_none_or(|expiry| *expiry <= now)
+    }
+
+    /// Whether the log up to `at` is of another history than that in which a session began.
+    pub(crate) fn is_of_another_history(&self, id: RowId, at: EventId) -> bool {
+        let begun = self.sessions.begun.get(&id).map(|begun| begun.at);
+        begun.is_none_or(|begun| {
+            !self.knows(begun) || self.place(begun).history != self.place(at).history
+        })
     }
 
     /// The row as the store holds it.
@@ -304,5 +331,7 @@ impl Sessions {
             read,
         };
         self.contents.insert(row.body.clone(), content);
+        let expiry = self.expiries.entry(row.id).or_default();
+        *expiry = row.expires_at.max(*expiry);
     }
 }

@@ -54,8 +54,7 @@ impl World {
         let before = ledger.place(replica.applied);
         let had_lost = ledger.has_lost(before);
         drop(ledger);
-        let heard = replica.notes.seen.lock().heard.as_unix_millis();
-        let away = replica.notes.true_time().as_unix_millis() - heard;
+        let is_away = replica.notes.is_away();
         replica.notes.follows();
         let result = testing::follow(&replica.authority);
         replica.followed = result.is_ok();
@@ -86,8 +85,7 @@ impl World {
                 format!("replica {process} is at {after:?}"),
             );
         }
-        // What was trimmed since is not there to prove it.
-        let can_tell = away < 3_600_000 && replica.deceived_in != Some(after.history);
+        let can_tell = !is_away && replica.deceived_in != Some(after.history);
         if had_lost && after.history == before.history && can_tell {
             return wrong(
                 "a healthy replica notices a loss",

@@ -56,6 +56,8 @@ pub(crate) struct Seen {
     pub(crate) lags: bool,
     /// Whether an interlude took place.
     pub(crate) interrupted: bool,
+    /// Whether it came back after so long that what it had applied may be trimmed.
+    pub(crate) was_away: bool,
 }
 
 /// When an exchange was sent.
@@ -132,10 +134,19 @@ impl Notes {
         !sent.lagged && u128::from(age) <= STALENESS.as_millis()
     }
 
+    /// Whether it has not heard from the store for so long that what it had applied may be
+    /// trimmed: nothing is left then to prove that it was lost, and no token that it concerns.
+    pub(crate) fn is_away(&self) -> bool {
+        let heard = self.seen.lock().heard.as_unix_millis();
+        self.true_time().as_unix_millis() - heard >= 3_600_000
+    }
+
     /// The replica is about to follow the store.
     pub(crate) fn follows(&self) {
+        let is_away = self.is_away();
         let mut seen = self.seen.lock();
         (seen.settles, seen.interrupted) = (false, false);
+        seen.was_away |= is_away;
     }
 
     pub(crate) fn interrupt(&self, interlude: Option<Interlude>) {

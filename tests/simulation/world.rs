@@ -17,9 +17,10 @@ use super::{
     logins::Login,
     operation::{Gave, Operation},
     plan::Plan,
+    proofs::Proof,
     random::Random,
     replica::{Faults, Replica, builder, set},
-    token::Minted,
+    token::{Minted, Standing},
     witness::Notes,
     wrong,
 };
@@ -38,6 +39,7 @@ pub(crate) struct World {
     pub(crate) operations: Vec<Operation>,
     pub(crate) clients: Vec<Client>,
     pub(crate) logins: Vec<Login>,
+    pub(crate) proofs: Vec<Proof>,
     /// Those that were begun while a request was on its way.
     pub(crate) interposed: Arc<Mutex<Vec<Operation>>>,
     /// What operations gave that were done.
@@ -88,6 +90,7 @@ impl World {
             operations: Vec::new(),
             clients: Vec::new(),
             logins: Vec::new(),
+            proofs: Vec::new(),
             interposed: Arc::default(),
             epochs: Vec::new(),
             backups: Vec::new(),
@@ -251,6 +254,7 @@ impl World {
         }
         self.check_operations()?;
         self.check_logins()?;
+        self.check_proofs()?;
         if !self.replicas.is_empty() && !self.tokens.is_empty() {
             for _ in 0..3 {
                 let index = self.random.below(self.replicas.len());
@@ -328,6 +332,7 @@ impl World {
             };
             match gave {
                 Gave::Nothing | Gave::Done => {}
+                Gave::Everywhere => self.check_everywhere(index, &events)?,
                 Gave::Rewrapped => self.is_rewrapped = true,
                 Gave::Epochs(epochs) => {
                     self.epochs.extend(epochs.into_iter().zip(events));
@@ -338,6 +343,36 @@ impl World {
                     if let Some(event) = replica.event_of(mark) {
                         replica.marks.insert(0, (mark, event));
                     }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// No replica accepts what these events have killed, as one of them says.
+    fn check_everywhere(&mut self, asker: usize, events: &[EventId]) -> Checked {
+        let ledger = self.ledger.lock();
+        // A receipt may be lost that nobody knows of.
+        if self.plan.losses || self.server_was_wrong || self.replicas[asker].asker().1 {
+            return Ok(());
+        }
+        let killed = |token: &&Minted| {
+            let standing = |event| token.standing(&ledger, event);
+            let mut events = events.iter();
+            events.any(|event| standing(*event) == Standing::Killed)
+        };
+        for token in self.tokens.iter().rev().filter(killed).take(8) {
+            for replica in &self.replicas {
+                let is_told_lies = replica.asker().1 || !replica.is_truly_fresh();
+                if !is_told_lies && replica.authority.verify(&token.token).is_ok() {
+                    let how = format!(
+                        "{:?} at replica {}, of {:?} at replica {}",
+                        ledger.place(events[0]),
+                        self.replicas[asker].process,
+                        token.scopes,
+                        replica.process
+                    );
+                    return wrong("what is in force everywhere is accepted nowhere", how);
                 }
             }
         }
