@@ -196,4 +196,20 @@ mod tests {
         assert_eq!(system_time(u64::MAX), None);
         assert_eq!(system_time(1), Some(UNIX_EPOCH + Duration::from_secs(1)));
     }
+
+    /// A clock of an application's may know the time of day alone.
+    #[test]
+    fn without_a_monotonic_clock_it_is_the_systems() {
+        struct Wall;
+        impl Clock for Wall {
+            fn now(&self) -> SystemTime {
+                UNIX_EPOCH
+            }
+        }
+        let first = Wall.monotonic();
+        while Wall.monotonic() == first {
+            std::hint::spin_loop();
+        }
+        assert!(Wall.monotonic() > first);
+    }
 }

@@ -125,4 +125,11 @@ mod tests {
                 .is_ok()
         );
     }
+
+    #[test]
+    fn it_is_its_text() {
+        let id: SessionId = "s-1".parse().unwrap();
+        assert_eq!((id.as_ref(), id.to_string().as_str()), ("s-1", "s-1"));
+        assert_eq!(format!("{id:?}"), "SessionId(s-1)");
+    }
 }

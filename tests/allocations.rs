@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use epochkey::{Authority, Grant, MemoryStore, Policy, Scope, testing};
+use epochkey::{Authority, Grant, MemoryStore, Policy, Scope, VerifyError, testing};
 use serde_json::json;
 
 #[test]
@@ -61,9 +61,17 @@ fn a_known_token_costs_no_allocation() {
 fn refusing_a_forgery_allocates_nothing() {
     let authority = testing::authority().unwrap();
     let token = authority.issue(Grant::user("u")).unwrap();
-    let forged = format!("{}A", token.as_str());
+    let longer = format!("{}A", token.as_str());
+    // As well formed as a good one.
+    let (signed, signature) = token.as_str().rsplit_once('.').unwrap();
+    let other = if signature.starts_with('A') { 'B' } else { 'A' };
+    let forged = format!("{signed}.{other}{}", &signature[1..]);
+    assert_eq!(
+        authority.verify(&forged).unwrap_err(),
+        VerifyError::BadSignature
+    );
     let long = "x".repeat(1_000_000);
-    for bytes in [forged.as_str(), "", "a.b.c", &long] {
+    for bytes in [forged.as_str(), &longer, "", "a.b.c", &long] {
         let _ = authority.verify(bytes);
         let count = allocation_counter::measure(|| assert!(authority.verify(bytes).is_err()));
         assert_eq!(count.count_total, 0);

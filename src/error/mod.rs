@@ -3,6 +3,8 @@
 mod build;
 mod change;
 mod claims;
+#[cfg(test)]
+mod common;
 mod issue;
 mod master_secret;
 #[cfg(feature = "postgres")]

@@ -252,6 +252,76 @@ mod tests {
             .max_clock_skew(secs(5));
         let policy = policy.check().unwrap();
         assert_eq!((policy.max_token_lifetime, policy.leeway), (60, 10));
+        assert_eq!(policy.retire_after(60), 60 + 10 + 10 + 10);
+        assert_eq!(policy.announce_for, 20);
+    }
+
+    /// A setting, what sets it, what is just allowed, and whether less is allowed, not more.
+    type Limit = (&'static str, fn(Policy, u64) -> Policy, u64, bool);
+
+    /// What is just allowed, and a second beyond.
+    #[test]
+    fn limits() {
+        let limits: [Limit; 8] = [
+            (
+                "refresh_grace",
+                |policy, n| policy.refresh_grace(secs(n)),
+                300,
+                true,
+            ),
+            (
+                "max_staleness",
+                |policy, n| policy.max_staleness(secs(n)),
+                2,
+                false,
+            ),
+            (
+                "max_staleness",
+                |policy, n| {
+                    policy
+                        .max_clock_skew(secs(5))
+                        .max_staleness(secs(n))
+                        .rotate_by_hand()
+                },
+                1790,
+                true,
+            ),
+            (
+                "announce_for",
+                |policy, n| policy.max_clock_skew(secs(5)).announce_for(secs(n)),
+                20,
+                false,
+            ),
+            (
+                "rotate_every",
+                |policy, n| policy.token_lifetime(secs(60)).rotate_every(secs(n)),
+                14,
+                false,
+            ),
+            // 16 live keys: 18 seconds behind the longest lifetime.
+            (
+                "rotate_every",
+                |policy, n| policy.max_token_lifetime(secs(n)).rotate_every(secs(60)),
+                17 * 60 - 18 - 1,
+                true,
+            ),
+            (
+                "session_lifetime",
+                |policy, n| policy.session_lifetime(secs(n)),
+                u32::MAX.into(),
+                true,
+            ),
+            ("leeway", |policy, n| policy.leeway(secs(n)), 4, false),
+        ];
+        for (setting, with, limit, is_greatest) in limits {
+            let beyond = if is_greatest { limit + 1 } else { limit - 1 };
+            let allowed = with(Policy::default(), limit).check();
+            assert!(allowed.is_ok(), "{setting} {limit}: {allowed:?}");
+            let refused = with(Policy::default(), beyond).check();
+            let refused = refused.err().map(|error| error.to_string());
+            let named = refused.as_ref().is_some_and(|text| text.contains(setting));
+            assert!(named, "{setting} {beyond}: {refused:?}");
+        }
     }
 
     #[test]

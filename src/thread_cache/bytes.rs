@@ -65,6 +65,17 @@ mod tests {
         }
     }
 
+    /// Two differences do not make up for each other.
+    #[test]
+    fn equal_is_not_a_sum() {
+        let one = [0; 21];
+        for (first, second) in [(0, 8), (1, 2), (16, 17), (0, 16)] {
+            let mut other = one;
+            (other[first], other[second]) = (1, 1);
+            assert!(!equal(&one, &other), "{first} {second}");
+        }
+    }
+
     #[test]
     fn places_are_spread_and_depend_on_the_seed() {
         let mut seen = HashSet::new();

@@ -125,4 +125,29 @@ mod tests {
         assert!(seals.find(seal_of(&tables[1], keys[0], b"u")).is_none());
         assert!(seals.find(seal_of(&tables[0], keys[1], b"u")).is_none());
     }
+
+    /// Whatever their marks are: one that is found under another's is not the one meant.
+    #[test]
+    fn a_mark_alone_is_not_believed() {
+        let tables = [EpochTable::new(0, 7), EpochTable::new(0, 7)];
+        let keys = [(); 2].map(|()| KeyId::draw(&SystemRandom).unwrap());
+        let ours = seal_of(&tables[0], keys[0], b"u");
+        for (theirs, is_ours) in [
+            (seal_of(&tables[1], keys[0], b"u"), false),
+            (seal_of(&tables[0], keys[1], b"u"), false),
+            (seal_of(&tables[0], keys[0], b"v"), false),
+            (seal_of(&tables[1], keys[1], b"u"), false),
+            (ours, true),
+        ] {
+            let mut seals = Seals::new();
+            let known = KnownSeal {
+                key: ours.key,
+                scopes: ours.scopes.to_vec(),
+                seal: Seal::from_bytes([1; 16]),
+                as_of: tables[0].as_of(None),
+            };
+            seals.known.keep(seals.mark(theirs), known);
+            assert_eq!(seals.find(theirs).is_some(), is_ours);
+        }
+    }
 }

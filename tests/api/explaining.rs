@@ -1,6 +1,9 @@
 //! `explain` names the step that `verify` failed at.
 
-use epochkey::{Authority, Grant, Policy, Scope, Step};
+use epochkey::{
+    Authority, Grant, MasterSecret, Policy, Scope, Step,
+    testing::{self, FaultyStore, ManualClock},
+};
 
 use crate::support::*;
 
@@ -17,8 +20,19 @@ fn explains(authority: &Authority, token: impl AsRef<[u8]>, step: Step, advice: 
         explanation.advice()
     );
     let text = explanation.to_string();
+    let steps: Vec<_> = text.lines().filter(|line| line.contains(". ")).collect();
+    let steps = steps
+        .iter()
+        .take_while(|line| !line.contains(explanation.advice()));
+    let steps: Vec<_> = steps.collect();
+    let (last, before) = steps.split_last().unwrap();
+    assert!(before.iter().all(|line| line.ends_with("passed")), "{text}");
     assert!(
-        text.contains("FAILED") && text.contains(error.label()),
+        last.contains(&format!("{step}")) && format!("{step}").len() > 3,
+        "{text}"
+    );
+    assert!(
+        last.contains("FAILED") && last.contains(error.label()),
         "{text}"
     );
 }
@@ -45,6 +59,8 @@ fn every_step() {
     explains(&authority, format!("\"{good}\""), Step::RingKey, alone);
     explains(&authority, format!("{good}\n"), Step::Signature, alone);
     explains(&authority, "a.b.c", Step::RingKey, "live ring key");
+    let kid = &testing::expose_secrets(&authority).ring_keys[0].kid;
+    explains(&authority, "a.b.c", Step::RingKey, &kid.to_string());
     explains(
         &authority,
         &good[..good.len() - 1],
@@ -99,4 +115,35 @@ fn what_the_client_does_depends_on_what_was_bumped() {
         authority.bump(scope).wait().unwrap();
         explains(&authority, token, Step::Seal, advice);
     }
+}
+
+/// What is new elsewhere is not yet known here, and a replica that hears nothing knows nothing.
+#[test]
+fn what_a_replica_lacks() {
+    let clock = ManualClock::at_unix_seconds(START);
+    let server = FaultyStore::new(clock.clone());
+    let secret = MasterSecret::generate().unwrap();
+    let open = |store: FaultyStore| {
+        let builder = Authority::builder(ISSUER, AUDIENCE)
+            .policy(Policy::default().rotate_by_hand())
+            .master_secret(secret.clone())
+            .clock(clock.clone());
+        testing::by_hand(builder).open(store).unwrap()
+    };
+    let (there, here) = (open(server.connect()), open(server.connect()));
+    let known = there.issue(Grant::user("u")).unwrap();
+    testing::finish(&there, there.bump(Scope::user("u"))).unwrap();
+    let newer = there.issue(Grant::user("u")).unwrap();
+    explains(
+        &here,
+        &newer,
+        Step::Seal,
+        "issued by another replica after a bump",
+    );
+    testing::finish(&there, there.swap_key()).unwrap();
+    let under_a_new_key = there.issue(Grant::user("u")).unwrap();
+    explains(&here, &under_a_new_key, Step::RingKey, "live ring key");
+    clock.advance(secs(11));
+    explains(&here, &under_a_new_key, Step::RingKey, "the key may be new");
+    explains(&here, &known, Step::Freshness, "no fresh news of the store");
 }

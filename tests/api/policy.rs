@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use epochkey::{Authority, BuildError, Grant, IdError, MemoryStore, Policy, VerifyError, WhenFull};
+use epochkey::{
+    Authority, BuildError, Grant, IdError, IssueError, MemoryStore, Policy, VerifyError, WhenFull,
+};
 
 use crate::support::*;
 
@@ -155,6 +157,28 @@ fn length_limit() {
         authority.verify(vec![b'.'; 10_000_000]).unwrap_err(),
         VerifyError::Malformed
     );
+}
+
+/// One that is as long as it may be is issued, and verified.
+#[test]
+fn the_longest_token() {
+    let filling = std::collections::BTreeMap::from([("f", "x".repeat(2000))]);
+    let issue = |limit: usize| {
+        let (authority, _) = authority_with(Policy::default().max_token_length(limit));
+        let token = authority.issue(Grant::user("u").claims(&filling));
+        token.inspect(|token| assert!(authority.verify(token).is_ok()))
+    };
+    let length = issue(8192).unwrap().as_str().len();
+    assert_eq!(issue(length).unwrap().as_str().len(), length);
+    let error = issue(length - 1).unwrap_err();
+    let IssueError::TokenTooLong {
+        length: told,
+        limit,
+    } = error
+    else {
+        panic!("{error}")
+    };
+    assert_eq!((told, limit), (length, length - 1));
 }
 
 #[test]

@@ -98,10 +98,15 @@ fn case_09_lifetimes_shortened_pruned_and_lengthened() {
     assert_eq!(last.authority.stats().epochs, 0, "pruned with the key");
     assert_eq!(last.outcome(&revoked), "unknown_key");
     assert_eq!(last.outcome(&honest), "unknown_key");
+    let longer = replica_with(&fleet, 7200);
+    longer.finish(longer.authority.rotate_key());
+    let_pass(&fleet, 100, &longer);
+    assert_eq!(longer.outcome(&revoked), "unknown_key");
+    assert_eq!(longer.outcome(&longer.issue("u")), "good");
 }
 
-/// An epoch that counts begins at nought again with the user, and so does every token of the
-/// first one. In the same second, for a cut-off by `iat` would pass or refuse both.
+/// Whatever is forgotten of the first one with a bump or a swap, none of their tokens is the next
+/// one's. In the same second, for a cut-off by `iat` would pass or refuse both.
 #[test]
 fn case_09_a_user_deleted_and_created_again() {
     let (authority, _) = authority();

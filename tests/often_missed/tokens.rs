@@ -233,3 +233,35 @@ fn case_03_a_malformed_issuer_or_audience_matches_nothing() {
         }
     }
 }
+
+/// Nor is a token without an id of its own, or without a seal, one that needs none.
+#[test]
+fn case_03_a_malformed_id_or_seal_is_not_an_absent_one() {
+    let target = Target::new();
+    let (before, rest) = target.payload.split_once(r#","jti":"#).unwrap();
+    let (id, rest) = rest.split_once(r#","seal":"#).unwrap();
+    let seal = &rest[..24];
+    let behind = &rest[24..];
+    let of = |id: &str, seal: &str| format!("{before}{id}{seal}{behind}");
+    let good = |name: &str, value: &str| format!(r#","{name}":{value}"#);
+    let payload = of(&good("jti", id), &good("seal", seal));
+    assert!(target.verify(&payload).is_ok());
+    target.malformed(of("", &good("seal", seal)));
+    target.malformed(of(&good("jti", id), ""));
+    let short = format!("{}\"", &seal[..22]);
+    for wrong in [
+        "null",
+        "\"\"",
+        "0",
+        "true",
+        "{}",
+        "[]",
+        &format!("[{seal}]"),
+        &short,
+    ] {
+        target.malformed(of(&good("jti", id), &good("seal", wrong)));
+    }
+    for wrong in ["null", "\"\"", "0", "true", "{}", "[]", &format!("[{id}]")] {
+        target.malformed(of(&good("jti", wrong), &good("seal", seal)));
+    }
+}

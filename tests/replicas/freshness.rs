@@ -9,7 +9,7 @@ use std::{
 };
 
 use epochkey::{
-    Authority, Clock, Freshness, Grant, Scope,
+    Authority, Clock, Freshness, Grant, Policy, Scope,
     store::Effect,
     testing::{self, FaultyStore, ManualClock},
 };
@@ -276,4 +276,26 @@ fn a_stale_replica_does_not_say_unknown_key_of_a_rotated_one() {
     let token = ours.issue("u");
     assert!(cut_off.is_stale());
     assert_eq!(cut_off.outcome(&token), "stale_epochs");
+}
+
+/// Clocks may differ by twice the skew, and the news is a whole second: whoever may be after it
+/// is told to try again, and a second later that it is revoked.
+#[test]
+fn what_may_be_newer_than_the_news_is_not_revoked_yet() {
+    for skew in [1, 5] {
+        for later in 0..2 * skew + 4 {
+            let fleet = Fleet::new();
+            let policy = Policy::default().max_clock_skew(secs(skew));
+            let replica = fleet.replica_of(policy.max_staleness(secs(20)));
+            let token = replica.issue("u");
+            replica.bump("u");
+            fleet.clock.advance(secs(later));
+            replica.follow().unwrap();
+            let expected = match later > 2 * skew {
+                true => "revoked",
+                false => "stale_epochs",
+            };
+            assert_eq!(replica.outcome(&token), expected, "{skew} {later}");
+        }
+    }
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use epochkey::{
-    Authority, Grant, MasterSecret, MemoryStore, Observer, Scope, SystemClock,
+    Authority, Grant, MasterSecret, MemoryStore, Observer, Policy, Scope, SystemClock,
     store::{Store, StoreTime},
     testing::{self, FaultyStore, ManualClock},
 };
@@ -191,4 +191,34 @@ fn an_embedded_log_does_not_grow() {
     }
     let waited = testing::finish(&authority, authority.wait_for(first));
     assert_eq!(waited.unwrap(), first, "trimmed, but in force");
+}
+
+/// That of many replicas proves a loss to one that slept as long as there may be a token from
+/// before: for the longest lifetime, the margins of the clocks, and an hour.
+#[test]
+fn a_shared_log_is_kept_while_it_may_prove_a_loss() {
+    let clock = ManualClock::at_unix_seconds(1_700_000_000);
+    let store = FaultyStore::new(clock.clone());
+    let policy = Policy::default()
+        .token_lifetime(Duration::from_secs(60))
+        .max_clock_skew(Duration::from_secs(3));
+    let builder = testing::by_hand(Authority::builder("i", "a"));
+    let builder = builder.clock(clock.clone()).policy(policy.rotate_by_hand());
+    let builder = builder.master_secret(MasterSecret::generate().unwrap());
+    let authority = builder.open(store.clone()).unwrap();
+    for user in ["u", "v"] {
+        testing::finish(&authority, authority.bump(Scope::user(user))).unwrap();
+    }
+    let kept_after = |seconds: u64| {
+        clock.advance(Duration::from_secs(seconds));
+        testing::follow(&authority).unwrap();
+        testing::maintain(&authority).unwrap();
+        store.kept_events()
+    };
+    let before = store.kept_events();
+    let longest = 60 + 6 + 10 + 6 + 3600;
+    assert_eq!(kept_after(longest - 60), before);
+    assert_eq!(kept_after(60), before);
+    // The newest is what the next request refers to.
+    assert_eq!(kept_after(60), 1);
 }
