@@ -25,9 +25,10 @@ thread_local! {
 
 const PAGE: usize = 4096;
 
-/// What is opened is an error value, or all is there: no revoked token is good and no ended
-/// session goes on. Somebody who writes rows with the right checksums can undo what the rows say,
-/// as those of the epochs; any others change nothing about it.
+/// What is opened is an error value, or all is there: good tokens are good, no revoked one is, and
+/// no ended session goes on. Only a file of no bytes is begun anew. Somebody who writes rows with
+/// the right checksums can undo what the rows say, as those of the epochs; any others change
+/// nothing about it.
 pub fn check(data: &[u8]) {
     WRITTEN.with(|written| {
         let mut input = Input::new(data);
@@ -95,11 +96,17 @@ impl Written {
 
     /// Opens these bytes, and looks at what is there.
     fn open(&self, bytes: Vec<u8>, is_kept: bool) {
+        let is_new = bytes.is_empty();
         let content = Content::of(bytes);
         let authority = match open(&content, 2) {
             Ok(authority) => authority,
             Err(error) => return assert!(!error.is_empty()),
         };
+        let mut good = self.good.iter().map(|token| authority.verify(token));
+        assert!(
+            !is_kept || is_new || good.all(|verified| verified.is_ok()),
+            "begun anew"
+        );
         let refused = self.revoked.iter();
         let mut refused = refused.map(|token| authority.verify(token).is_err());
         assert!(

@@ -172,7 +172,9 @@ impl Run {
         let scopes = scopes.filter(|(n, _)| chosen & 1 << n != 0);
         let scopes: Vec<_> = scopes.map(|(_, scope)| scope.clone()).collect();
         let epochs = self.finish(self.authority.bump_many(scopes.clone()));
-        for (scope, epoch) in scopes.into_iter().zip(epochs.unwrap_or_default()) {
+        let epochs = epochs.unwrap();
+        assert_eq!(epochs.len(), scopes.len());
+        for (scope, epoch) in scopes.into_iter().zip(epochs) {
             self.bumped(scope, epoch.position());
         }
     }
