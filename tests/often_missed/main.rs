@@ -24,6 +24,7 @@ mod crash;
 #[allow(dead_code)]
 #[path = "../power/disk.rs"]
 mod disk;
+mod dying;
 mod feeds;
 #[allow(dead_code)]
 #[path = "../replicas/support.rs"]

@@ -3,7 +3,10 @@
 //! Each replica stands for a process: they share nothing but the store. A file is for one process
 //! alone, and who comes second is refused (`tests/kill/in_use.rs`).
 
-use epochkey::{Grant, Scope, testing};
+use epochkey::{
+    Grant, Scope,
+    testing::{self, FaultyStore},
+};
 
 use crate::fleet::*;
 
@@ -11,7 +14,7 @@ use crate::fleet::*;
 enum Step {
     IssueHere,
     FollowHere,
-    CommitThere,
+    ReleaseThere,
     FollowThere,
 }
 
@@ -21,7 +24,7 @@ fn orders() -> impl Iterator<Item = Vec<Step>> {
         let mut left = vec![
             Step::IssueHere,
             Step::FollowHere,
-            Step::CommitThere,
+            Step::ReleaseThere,
             Step::FollowThere,
         ];
         let places = [number / 6, number / 2 % 3, number % 2, 0];
@@ -34,10 +37,20 @@ fn orders() -> impl Iterator<Item = Vec<Step>> {
 /// and another bump kills it then. `tests/simulation` has the orders of everything else.
 #[test]
 fn case_05_a_token_is_before_a_bump_elsewhere_or_after_it() {
+    in_every_order(FaultyStore::hold_commits);
+}
+
+/// The same while whoever bumps has not been told that the store has kept it.
+#[test]
+fn case_05_a_token_is_before_a_bump_or_after_it_whoever_knows() {
+    in_every_order(FaultyStore::hold_answers);
+}
+
+fn in_every_order(hold: fn(&FaultyStore)) {
     for order in orders() {
         let fleet = Fleet::new();
         let (here, there) = (fleet.replica(), fleet.replica());
-        there.link.hold_commits();
+        hold(&there.link);
         let bump = there.authority.bump(Scope::user("u"));
         let (mut token, mut is_after) = (None, false);
         for step in &order {
@@ -47,7 +60,7 @@ fn case_05_a_token_is_before_a_bump_elsewhere_or_after_it() {
                     is_after = here.position() > 1;
                 }
                 Step::FollowHere => here.follow().unwrap(),
-                Step::CommitThere => there.link.release(),
+                Step::ReleaseThere => there.link.release(),
                 Step::FollowThere => there.follow().unwrap(),
             }
             if let Some(token) = &token

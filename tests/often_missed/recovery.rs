@@ -2,11 +2,15 @@
 
 use std::{fs, sync::Arc};
 
-use epochkey::{Authority, Epoch, Grant, MasterSecret, RedbStore, Scope, Store, Token, testing};
+use epochkey::{
+    Authority, Epoch, Grant, MasterSecret, RedbStore, Scope, Store, Token, store::StoreTime,
+    testing,
+};
 
 use crate::{
     crash::{self, Unsynced},
     disk::Disk,
+    dying::Dying,
     fleet::*,
     random::Random,
 };
@@ -103,30 +107,40 @@ fn case_07_a_crash_during_the_repair_of_a_file() {
     }
 }
 
-/// A replica has noticed a loss and crashes before the others know, at each step of what it does
-/// about it. Whoever is left answers the loss once, and nothing comes back.
+/// A replica has noticed a loss and dies before the others know, at each request of what it does
+/// about it. Whoever is left answers the loss if it has not been, and nothing comes back.
 #[test]
 fn case_07_a_crash_during_the_answer_to_a_loss() {
-    for reads in 1..=3 {
-        let fleet = Fleet::new();
-        let (ours, theirs) = (fleet.replica(), fleet.replica());
-        let (revoked, restarts) = (ours.issue("u"), Arc::clone(&ours.told));
-        ours.bump("u");
-        theirs.follow().unwrap();
-        fleet.server.lose_last(1);
-        ours.link.cut_after_reads(reads);
-        let _ = ours.follow();
-        drop(ours);
-        let replicas = [theirs, fleet.replica()];
-        settle(&replicas);
-        for replica in &replicas {
-            assert_eq!(replica.outcome(&revoked), "unknown_key");
-        }
-        let told = replicas
-            .iter()
-            .map(|replica| count(&replica.told.restarted));
-        assert_eq!(told.sum::<usize>() + count(&restarts.restarted), 1);
+    for is_last_done in [false, true] {
+        let died = (0..).take_while(|requests| die_in_the_answer(*requests, is_last_done));
+        // News, a snapshot, a new history, and what follows that: news, a snapshot, news.
+        assert_eq!(died.count(), 6);
     }
+}
+
+/// Whether it needed so many requests and one more.
+fn die_in_the_answer(requests: usize, is_last_done: bool) -> bool {
+    let fleet = Fleet::new();
+    let store = Arc::new(Dying::on(fleet.server.connect(), is_last_done));
+    let noticing = fleet.builder().open(Arc::clone(&store)).unwrap();
+    let revoked = noticing.issue(Grant::user("u")).unwrap();
+    testing::finish(&noticing, noticing.bump(Scope::user("u"))).unwrap();
+    let theirs = fleet.replica();
+    fleet.server.lose_last(1);
+    store.dies_after(requests);
+    let followed = testing::follow(&noticing);
+    let has_died = store.is_dead();
+    assert_eq!(followed.is_err(), has_died);
+    drop(noticing);
+    let replicas = [theirs, fleet.replica()];
+    settle(&replicas);
+    for replica in &replicas {
+        assert_eq!(replica.outcome(&revoked), "unknown_key");
+    }
+    let snapshot = fleet.server.snapshot(StoreTime::default(), &mut |_| {});
+    let predecessors = snapshot.unwrap().value.unwrap().predecessors;
+    assert_eq!(predecessors.len(), 1, "begun anew more than once");
+    has_died
 }
 
 /// A backup is put in place under a running service: every position in it is one that was there,
