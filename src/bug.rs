@@ -107,6 +107,8 @@ pub(crate) enum Bug {
     ReusedGoesOn,
     /// A replica that is silent refuses everything at once.
     SilenceIsRefusal,
+    /// A change that comes behind those of others is said to have failed.
+    BehindOthersFails,
 }
 
 #[cfg(not(test))]

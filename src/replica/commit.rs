@@ -149,10 +149,16 @@ impl Replica {
             pending: Arc::clone(&self.pending),
             event: last,
         };
+        let next = commit.known.position + commit.events.len() as u64;
         self.source.store.commit(
             commit,
             Box::new(move |answer| {
                 answering(|| match answer.map(|answer| answer.value) {
+                    Ok(Outcome::Done { head })
+                        if bug::is_in(Bug::BehindOthersFails) && head.position > next =>
+                    {
+                        unanswered.failed(StoreError::refused(Refusal::Place));
+                    }
                     Ok(Outcome::Done { head }) if head.event == last => {
                         unanswered.acknowledged(head);
                     }

@@ -26,7 +26,7 @@ use crate::{
 const SEEDS: Range<u64> = 0..10_000;
 const THREADS: usize = 2;
 
-const BUGS: [(Bug, &str, u64); 51] = [
+const BUGS: [(Bug, &str, u64); 52] = [
     (Bug::AbsentBelowFloor, "case 4", 10),
     (Bug::EpochAtItsPosition, "promise 4", 0),
     (Bug::PrunedEarly, "promise 3", 0),
@@ -78,6 +78,7 @@ const BUGS: [(Bug, &str, u64); 51] = [
     (Bug::NothingGrantedGoesOn, "`refresh_with`", 5),
     (Bug::ReusedGoesOn, "a stolen refresh token", 9),
     (Bug::SilenceIsRefusal, "`applied_everywhere`", 3),
+    (Bug::BehindOthersFails, "a bump behind others", 0),
 ];
 
 fn find(bug: Bug, known: u64) -> Option<Failure> {

@@ -1,7 +1,7 @@
 //! Operations under way, and what must be true when they say that they are done.
 
 use std::{
-    fmt::Display,
+    error::Error,
     future::Future,
     pin::Pin,
     task::{Context, Poll, Waker},
@@ -15,6 +15,12 @@ use epochkey::{
 use super::{Checked, Wrong, ledger::Ledger, replica::Replica, token::Minted, wrong};
 
 const KEPT: &str = "what is done was kept at the position that is told";
+
+/// Answers that are no failures.
+const LOST: &str =
+    "the store acknowledged the event and lost it; all tokens from before are refused";
+const OVERTAKEN: &str = "another rotation or swap came first, so this one was not made";
+const ENDED: &str = "there is no such session";
 
 pub(crate) struct Operation {
     pub(crate) process: u64,
@@ -32,6 +38,8 @@ pub(crate) struct Operation {
     was_kept: bool,
     /// Whether what its replica was told could be old.
     pub(crate) was_misled: bool,
+    /// What its replica had applied, if nothing has stood in its way since.
+    in_quiet: Option<EventId>,
 }
 
 /// Which of the tokens from before it must be dead when it is done.
@@ -66,10 +74,13 @@ pub(crate) enum Gave {
     Nothing,
 }
 
-fn poll<T, E: Display>(op: &mut Op<T, E>) -> Option<Result<T, String>> {
+fn poll<T, E: Error + 'static>(op: &mut Op<T, E>) -> Option<Result<T, String>> {
     let mut context = Context::from_waker(Waker::noop());
     match Pin::new(op).poll(&mut context) {
-        Poll::Ready(result) => Some(result.map_err(|error| error.to_string())),
+        Poll::Ready(result) => Some(result.map_err(|error| match error.source() {
+            Some(source) => format!("{error}: {source}"),
+            None => error.to_string(),
+        })),
         Poll::Pending => None,
     }
 }
@@ -102,7 +113,11 @@ impl Operation {
         begun: (usize, Option<EventId>),
         ledger: &Ledger,
     ) -> Self {
-        Self::begun_by(replica.asker(), op, events, kills, begun, ledger)
+        let is_quiet = replica.is_quiet() && ledger.keeps(replica.applied);
+        Self {
+            in_quiet: is_quiet.then_some(replica.applied),
+            ..Self::begun_by(replica.asker(), op, events, kills, begun, ledger)
+        }
     }
 
     pub(crate) fn begun_by(
@@ -123,12 +138,20 @@ impl Operation {
             head,
             breaks: ledger.breaks(),
             was_misled,
+            in_quiet: None,
         }
     }
 
     /// To be called whenever the store changed.
     pub(crate) fn look(&mut self, ledger: &Ledger) {
         self.was_kept |= self.events.iter().all(|event| ledger.keeps(*event));
+    }
+
+    /// To be called after every step, with its replica. `excused` if the server's clock was wrong
+    /// at some time.
+    pub(crate) fn look_at(&mut self, replica: &Replica, excused: bool) {
+        self.was_misled |= replica.asker().1;
+        self.in_quiet = self.in_quiet.filter(|_| replica.is_quiet() && !excused);
     }
 
     /// Whether it may wait for replicas that are gone.
@@ -149,8 +172,12 @@ impl Operation {
         ledger: &Ledger,
     ) -> Option<Result<(Gave, Vec<EventId>), Wrong>> {
         let gave = self.op.poll()?;
-        let Ok(gave) = gave else {
-            return Some(Ok((Gave::Nothing, Vec::new())));
+        let gave = match gave {
+            Ok(gave) => gave,
+            Err(error) => {
+                let failed = self.check_failure(&error, ledger);
+                return Some(failed.map(|()| (Gave::Nothing, Vec::new())));
+            }
         };
         let checked = match &gave {
             Gave::Epochs(epochs) => self.check_epochs(epochs, replica, tokens, ledger),
@@ -164,6 +191,27 @@ impl Operation {
         };
         let events = self.events.clone();
         Some(checked.map(|()| (gave, events)))
+    }
+
+    /// It fails only if something stood in its way, or if that is the answer.
+    fn check_failure(&self, error: &str, ledger: &Ledger) -> Checked {
+        let Some(applied) = self.in_quiet.filter(|_| self.breaks == ledger.breaks()) else {
+            return Ok(());
+        };
+        let newest_key = |at| ledger.state(at).ring.last().copied();
+        let right = match error {
+            LOST => self.events.iter().any(|event| !ledger.keeps(*event)),
+            OVERTAKEN => ledger
+                .head()
+                .is_some_and(|head| newest_key(head) != newest_key(applied)),
+            ENDED => matches!(self.op, Running::EndOthers(_)),
+            _ => false,
+        };
+        if !right {
+            let how = format!("{error}, at replica {}", self.process);
+            return wrong("what nothing stands in the way of is done", how);
+        }
+        Ok(())
     }
 
     fn check_epochs(

@@ -314,7 +314,7 @@ impl World {
             // Nobody hears of what a process had begun that is gone.
             let Some(replica) = replica else { continue };
             operation.look(&ledger);
-            operation.was_misled |= replica.asker().1;
+            operation.look_at(replica, self.server_was_wrong);
             match operation.result(replica, &self.tokens, &ledger) {
                 Some(result) => done.push((operation.process, result?)),
                 None => under_way.push(operation),
