@@ -74,9 +74,9 @@ fn step(
         *sessions += 1;
         let id = RowId::from_bytes(spread(*sessions));
         match number % 3 {
-            // A third of them is ended long before it expires.
+            // Half of them are ended long before they expire.
             0 => SessionChange::End {
-                row: RowId::from_bytes(spread(sessions.saturating_sub(5_000))),
+                row: RowId::from_bytes(spread(sessions.saturating_sub(4_999))),
                 expected: None,
             },
             _ => SessionChange::Start(row(id, now)),
