@@ -112,10 +112,10 @@
 //! | feature | adds | brings |
 //! |---|---|---|
 //! | `redb` | `RedbStore`: everything in one file | redb, tempfile |
-//! | `postgres` | `PostgresStore`: many processes on one PostgreSQL server | tokio-postgres, tokio, backon |
-//! | `postgres-tls` | its encrypted connections | rustls on ring |
+//! | `postgres` | `PostgresStore`: many processes on one PostgreSQL server | tokio-postgres, tokio, futures-util, backon |
+//! | `postgres-tls` | its encrypted connections | rustls on ring, tokio-postgres-rustls, rustls-native-certs |
 //! | `redis` | `RedisStore`: many processes on one Redis server | redis, backon |
-//! | `redis-tls` | its encrypted connections | rustls on ring |
+//! | `redis-tls` | its encrypted connections | rustls on ring, rustls-native-certs |
 //! | `testing` | the module `testing`, for dev-dependencies only: a one-line authority, the manual clock, a store that fails as told, the contract suite for stores, known secrets | nothing |
 
 #![forbid(unsafe_code)]

@@ -1,5 +1,18 @@
-//! What has broken models of this design: the cases 18 to 26, by their numbers. Two replicas of
-//! a server are followed by hand, so that each thing arrives when it does the harm.
+//! What broke simpler designs of sessions, by the numbers that go on from those of
+//! `tests/replicas/findings`. Two replicas of a server are followed by hand, so that each thing
+//! arrives when it does the harm.
+//!
+//! | | what broke | so |
+//! |---|---|---|
+//! | 18 | a refresh commits, its user is bumped, and the token is sealed with the new epoch | a mark before, and no token if anything moved |
+//! | 19 | `as_of` finds nothing behind a prune, and lets old facts through | a mark below the floor is refused |
+//! | 20 | groups are asked for before their bump, the token is sealed after it | a mark before they are asked for |
+//! | 21 | counted versions of rows come again after a rollback | they are random |
+//! | 22 | a user's bump lists the rows and ends those: one that starts meanwhile survives | it ends them by the user's tag, in its commit |
+//! | 23 | the grace window by the clocks of replicas ends honest sessions | by the store's, inside the commit |
+//! | 24 | who is overtaken between a read and a commit is taken for a thief | only the first read judges |
+//! | 25 | a limit of replays that ends the session logs honest clients out | it refuses |
+//! | 26 | when a key issues is computed before a slow commit | inside the commit |
 
 use std::time::Duration;
 

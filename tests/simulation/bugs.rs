@@ -1,8 +1,9 @@
 //! The simulation can fail: it finds each of these mistakes.
 //!
-//! The table says of each what it is about: a promise, or one of the 26 cases that broke models
-//! of this design; and a seed that finds it. Where that seed does not any more, because the
-//! simulation has changed, all others are tried. To find the first seeds of all, or of some:
+//! The table says of each what it is about: a promise, or one of the 26 cases that broke simpler
+//! designs (`tests/replicas/findings`, `tests/sessions/findings.rs`); and a seed that finds it.
+//! Where that seed does not any more, because the simulation has changed, all others are tried. To
+//! find the first seeds of all, or of some:
 //!
 //! ```sh
 //! EPOCHKEY_FIND_BUGS=all cargo test --release --lib simulated_bugs -- --nocapture
