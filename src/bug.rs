@@ -109,6 +109,8 @@ pub(crate) enum Bug {
     SilenceIsRefusal,
     /// A change that comes behind those of others is said to have failed.
     BehindOthersFails,
+    /// The mark of a refresh is of after the application was asked.
+    MarkAfterAsking,
 }
 
 #[cfg(not(test))]

@@ -149,7 +149,10 @@ impl Replica {
             pending: Arc::clone(&self.pending),
             event: last,
         };
-        let next = commit.known.position + commit.events.len() as u64;
+        let next = commit
+            .known
+            .position
+            .saturating_add(commit.events.len() as u64);
         self.source.store.commit(
             commit,
             Box::new(move |answer| {

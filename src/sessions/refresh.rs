@@ -140,6 +140,7 @@ impl Refresh {
         grant.session = Some(session.id().clone());
         grant.mark = match bug::is_in(Bug::SealedLate) {
             true => None,
+            false if bug::is_in(Bug::MarkAfterAsking) => Some(self.inner.replica.ring().mark()),
             false => Some(self.mark),
         };
         self.grant = Some(grant);

@@ -27,7 +27,7 @@ use crate::{
 const SEEDS: Range<u64> = 0..10_000;
 const THREADS: usize = 2;
 
-const BUGS: [(Bug, &str, u64); 52] = [
+const BUGS: [(Bug, &str, u64); 53] = [
     (Bug::AbsentBelowFloor, "case 4", 10),
     (Bug::EpochAtItsPosition, "promise 4", 0),
     (Bug::PrunedEarly, "promise 3", 0),
@@ -80,6 +80,7 @@ const BUGS: [(Bug, &str, u64); 52] = [
     (Bug::ReusedGoesOn, "a stolen refresh token", 9),
     (Bug::SilenceIsRefusal, "`applied_everywhere`", 3),
     (Bug::BehindOthersFails, "a bump behind others", 0),
+    (Bug::MarkAfterAsking, "case 20", 204),
 ];
 
 fn find(bug: Bug, known: u64) -> Option<Failure> {
