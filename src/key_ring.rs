@@ -31,7 +31,8 @@ impl KeyRing {
 
     /// The ring of a history with these keys, in the order of their positions.
     ///
-    /// `None` without keys: there is no state without an issuing key.
+    /// `None` without keys: there is no state without an issuing key. `None` if one is there
+    /// twice: a token would be judged by the position of either.
     pub(crate) fn new(
         history: HistoryId,
         secrets: HistorySecrets,
@@ -39,7 +40,9 @@ impl KeyRing {
         table: EpochTable,
     ) -> Option<Self> {
         let in_order = keys.is_sorted_by(|a, b| a.position() < b.position());
-        (in_order && !keys.is_empty()).then(|| Self {
+        let mut behind = keys.iter().enumerate();
+        let each_once = behind.all(|(n, key)| keys[..n].iter().all(|other| other.id() != key.id()));
+        (in_order && each_once && !keys.is_empty()).then(|| Self {
             history,
             secrets,
             keys,

@@ -76,11 +76,16 @@ impl Source {
             revives |= stored.secret == NOT_BUMPED;
             table.add(Tag::from_bytes(stored.tag), epoch);
         })?;
-        if let Some(snapshot) = &answer.value
-            && newest > snapshot.head.position
-        {
-            // Of another state: it would hide an epoch that is in force.
-            return Err(StoreError::damaged("an epoch is above the log's head"));
+        if let Some(snapshot) = &answer.value {
+            let head = snapshot.head.position;
+            if newest > head {
+                // Of another state: it would hide an epoch that is in force.
+                return Err(StoreError::damaged("an epoch is above the log's head"));
+            }
+            if snapshot.keys.iter().any(|key| key.position > head) {
+                // No bump up to there would concern its tokens.
+                return Err(StoreError::damaged("a ring key is above the log's head"));
+            }
         }
         if revives {
             return Err(StoreError::damaged("an epoch without a secret"));

@@ -1,5 +1,6 @@
 //! What an adversarial review broke, each as a test.
 
+mod snapshots;
 mod stores;
 
 use std::{

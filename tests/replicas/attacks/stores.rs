@@ -28,14 +28,6 @@ macro_rules! delegate {
             self.$to.standing(place, now)
         }
 
-        fn snapshot(
-            &self,
-            now: StoreTime,
-            epochs: &mut dyn FnMut(StoredEpoch),
-        ) -> Result<Answer<Option<Snapshot>>, StoreError> {
-            self.$to.snapshot(now, epochs)
-        }
-
         fn begin(&self, new: NewHistory) -> Result<Answer<Outcome>, StoreError> {
             self.$to.begin(new)
         }
@@ -57,6 +49,20 @@ macro_rules! delegate {
         }
     };
 }
+
+macro_rules! delegate_snapshot {
+    ($to:tt) => {
+        fn snapshot(
+            &self,
+            now: StoreTime,
+            epochs: &mut dyn FnMut(StoredEpoch),
+        ) -> Result<Answer<Option<Snapshot>>, StoreError> {
+            self.$to.snapshot(now, epochs)
+        }
+    };
+}
+
+pub(crate) use delegate;
 
 /// Does something once when the next answer to `events_after` was made and is on its way.
 #[derive(Clone)]
@@ -82,6 +88,7 @@ impl Between {
 
 impl Store for Between {
     delegate!(store);
+    delegate_snapshot!(store);
 
     fn events_after(
         &self,
@@ -115,6 +122,7 @@ pub(crate) struct OneWriter {
 
 impl Store for OneWriter {
     delegate!(store);
+    delegate_snapshot!(store);
 
     fn reach(&self) -> Reach {
         Reach::Embedded
@@ -150,6 +158,7 @@ pub(crate) struct OtherHead(pub(crate) FaultyStore);
 
 impl Store for OtherHead {
     delegate!(0);
+    delegate_snapshot!(0);
 
     fn events_after(
         &self,
