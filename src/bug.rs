@@ -103,6 +103,8 @@ pub(crate) enum Bug {
     NothingGrantedGoesOn,
     /// A refresh takes the user to have proved just now who they are.
     RefreshProves,
+    /// A token says that the user has proved just now who they are, whatever its session says.
+    TokenProves,
     /// A session goes on after its refresh token was found stolen.
     ReusedGoesOn,
     /// A replica that is silent refuses everything at once.

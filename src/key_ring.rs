@@ -79,6 +79,15 @@ impl KeyRing {
         }
     }
 
+    /// Whether a key of this ring was at another position in an earlier one: the bumps in between
+    /// would come undone.
+    pub(crate) fn has_moved_since(&self, earlier: &Self) -> bool {
+        self.keys.iter().any(|key| {
+            let before = earlier.key(key.id());
+            before.is_some_and(|before| before.position() != key.position())
+        })
+    }
+
     pub(crate) fn history(&self) -> HistoryId {
         self.history
     }

@@ -210,6 +210,10 @@ impl Replica {
         let predecessors = snapshot.predecessors.clone();
         let ring = self.source.read(snapshot, table);
         let ring = ring.inspect_err(|_| self.last_heard.forget())?;
+        if same_history && ring.has_moved_since(&self.ring.load()) {
+            self.last_heard.forget();
+            return Err(StoreError::damaged("a ring key is at another position"));
+        }
         self.replace(follower, ring);
         if !same_history {
             follower.in_history_since = Some(self.source.time.sending().monotonic);

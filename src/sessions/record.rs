@@ -17,7 +17,9 @@ use zeroize::Zeroizing;
 use crate::{
     StoreError,
     bug::{self, Bug},
+    clock::{UnixSeconds, since_epoch},
     crypto::{AeadKey, NONCE_LENGTH, Random, RandomError, Secret, hkdf, random_array},
+    grant::Authenticated,
     store::{NewRow, RowId, RowVersion, StoreTime},
     token::ApplicationClaims,
 };
@@ -63,6 +65,15 @@ pub(super) fn past(seconds: u64, now: StoreTime) -> u64 {
 }
 
 impl Record {
+    /// When its user proved who they are, for a token: not after the clock here. A log-in while
+    /// the clock was wrong would hold up its session until the clock gets there.
+    pub(super) fn authenticated(&self, now: UnixSeconds) -> Authenticated {
+        match bug::is_in(Bug::TokenProves) {
+            true => Authenticated::Now,
+            false => Authenticated::At(since_epoch(self.authenticated_at.min(now))),
+        }
+    }
+
     pub(super) fn into_row(
         self,
         clear: Clear,

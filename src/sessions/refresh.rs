@@ -310,7 +310,7 @@ impl Refresh {
         let Some(mut grant) = self.grant.clone() else {
             return Err(RefreshError::TryAgain);
         };
-        grant.authenticated = Authenticated::At(crate::clock::since_epoch(record.authenticated_at));
+        grant.authenticated = record.authenticated(self.inner.replica.now().seconds);
         match self.inner.issue_within(&grant, expires_at) {
             Ok(Some(access)) => Ok(access),
             Ok(None) => Err(RefreshError::Expired {
@@ -319,7 +319,7 @@ impl Refresh {
             Err(IssueError::BumpedSinceMark { .. } | IssueError::OutdatedMark) => {
                 Err(RefreshError::TryAgain)
             }
-            // What the row says was the past for two clocks: the one here is behind.
+            // In the future for a clock that has gone back this moment.
             Err(IssueError::StaleEpochs | IssueError::AuthenticatedInFuture) => {
                 Err(RefreshError::StaleEpochs)
             }

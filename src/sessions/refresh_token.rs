@@ -137,6 +137,8 @@ mod tests {
             );
             assert!(presented.is_signed_by(&key));
         }
+        let longest = RefreshToken::sign(&key, session(7), u64::MAX);
+        assert_eq!(longest.as_str().len(), LONGEST);
     }
 
     #[test]

@@ -162,7 +162,7 @@ impl Start {
         let ends_at = now.saturating_add_secs(policy.session_lifetime);
         let expires_at = ends_at.min(now.saturating_add_secs(policy.session_idle_lifetime));
         // What cannot be issued must end no other session.
-        self.access(expires_at)?;
+        self.access(&record, expires_at)?;
         sessions.push(SessionChange::Start(self.row(&record, user, expires_at)?));
         let changes = Changes {
             ring: Arc::clone(&self.view.ring),
@@ -224,7 +224,7 @@ impl Start {
 
     /// Everything up to the commit is applied here: a bump that was before it is in the table.
     fn issue(self, record: Record, expires_at: StoreTime) {
-        match self.access(expires_at) {
+        match self.access(&record, expires_at) {
             Ok(access) => {
                 let key = self.view.ring.refresh_key();
                 let pair = TokenPair {
@@ -238,8 +238,10 @@ impl Start {
         }
     }
 
-    fn access(&self, expires_at: StoreTime) -> Result<Token, StartError> {
-        match self.inner.issue_within(&self.grant, expires_at) {
+    fn access(&self, record: &Record, expires_at: StoreTime) -> Result<Token, StartError> {
+        let mut grant = self.grant.clone();
+        grant.authenticated = record.authenticated(self.inner.replica.now().seconds);
+        match self.inner.issue_within(&grant, expires_at) {
             Ok(Some(access)) => Ok(access),
             // The store took longer than sessions live, or its clock is behind.
             Ok(None) | Err(IssueError::StaleEpochs) => Err(StartError::StaleEpochs),

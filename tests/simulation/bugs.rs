@@ -27,7 +27,7 @@ use crate::{
 const SEEDS: Range<u64> = 0..10_000;
 const THREADS: usize = 2;
 
-const BUGS: [(Bug, &str, u64); 53] = [
+const BUGS: [(Bug, &str, u64); 54] = [
     (Bug::AbsentBelowFloor, "case 4", 10),
     (Bug::EpochAtItsPosition, "promise 4", 0),
     (Bug::PrunedEarly, "promise 3", 0),
@@ -76,6 +76,7 @@ const BUGS: [(Bug, &str, u64); 53] = [
     (Bug::MoreAtOnce, "the number of sessions", 736),
     (Bug::LogInByOwnClock, "auth_time", 3),
     (Bug::RefreshProves, "auth_time", 0),
+    (Bug::TokenProves, "auth_time", 0),
     (Bug::NothingGrantedGoesOn, "`refresh_with`", 5),
     (Bug::ReusedGoesOn, "a stolen refresh token", 9),
     (Bug::SilenceIsRefusal, "`applied_everywhere`", 3),

@@ -169,7 +169,7 @@ impl World {
         let client = &self.clients[number];
         let replica = &self.replicas[index];
         replica.notes.seen.lock().user = Some(client.user.clone());
-        let id = session_of(client.session);
+        let (session, id) = (client.session, session_of(client.session));
         let step = format!("end the others of {id} at {}", replica.process);
         let ledger = self.ledger.lock();
         let mut others = ledger.sessions_of(&client.user);
@@ -178,7 +178,7 @@ impl World {
         let scopes: Vec<_> = others.into_iter().map(scope_of).collect();
         self.begin(index, &step, &[], |authority| {
             let op = authority.sessions().end_others(&id);
-            (Change::EndOthers(op), Kills::WithOneOf(scopes))
+            (Change::EndOthers(op, session), Kills::WithOneOf(scopes))
         });
         self.replicas[index].notes.seen.lock().user = None;
     }
@@ -287,8 +287,8 @@ impl World {
             return wrong("no access token outlives its session", how);
         }
         self.note(format!("{id} is at counter {counter}"));
+        self.check_proven(&pair.session, &token, asked.told)?;
         self.tokens.push(token);
-        self.check_proven(&pair.session, asked.told)?;
         let proven = Proven::new(&pair.session);
         self.keep(id, counter, &asked.user, pair.refresh.into_string(), proven);
         self.check_number(&asked.user)?;

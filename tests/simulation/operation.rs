@@ -9,12 +9,14 @@ use std::{
 
 use epochkey::{
     BumpError, Epoch, Mark, Op, ReplicaStatus, RotateError, Scope, SessionError, StoreError,
-    SwapError, store::EventId,
+    SwapError,
+    store::{EventId, RowId},
 };
 
 use super::{Checked, Wrong, ledger::Ledger, replica::Replica, token::Minted, wrong};
 
 const KEPT: &str = "what is done was kept at the position that is told";
+pub(crate) const DONE: &str = "what nothing stands in the way of is done";
 
 /// Answers that are no failures.
 const LOST: &str =
@@ -58,7 +60,8 @@ pub(crate) enum Running {
     WaitFor(Op<Epoch, StoreError>),
     CatchUp(Op<Mark, StoreError>),
     Rewrap(Op<(), StoreError>),
-    EndOthers(Op<(), SessionError>),
+    /// Of this session.
+    EndOthers(Op<(), SessionError>, RowId),
     Everywhere(Op<Vec<ReplicaStatus>, StoreError>),
 }
 
@@ -96,7 +99,7 @@ impl Running {
             Running::StartOver(op) | Running::WaitFor(op) => poll(op).map(one),
             Running::CatchUp(op) => poll(op).map(|mark| mark.map(Gave::Mark)),
             Running::Rewrap(op) => poll(op).map(|done| done.map(|()| Gave::Rewrapped)),
-            Running::EndOthers(op) => poll(op).map(|done| done.map(|()| Gave::Done)),
+            Running::EndOthers(op, _) => poll(op).map(|done| done.map(|()| Gave::Done)),
             Running::Everywhere(op) => poll(op).map(|done| done.map(|_| Gave::Everywhere)),
         }
     }
@@ -199,17 +202,19 @@ impl Operation {
             return Ok(());
         };
         let newest_key = |at| ledger.state(at).ring.last().copied();
-        let right = match error {
-            LOST => self.events.iter().any(|event| !ledger.keeps(*event)),
-            OVERTAKEN => ledger
-                .head()
-                .is_some_and(|head| newest_key(head) != newest_key(applied)),
-            ENDED => matches!(self.op, Running::EndOthers(_)),
+        let another_came = |head| newest_key(head) != newest_key(applied);
+        let right = match (error, &self.op) {
+            (LOST, _) => self.events.iter().any(|event| !ledger.keeps(*event)),
+            (OVERTAKEN, _) => {
+                let was_made = self.events.iter().any(|event| ledger.knows(*event));
+                !was_made && ledger.head().is_some_and(another_came)
+            }
+            (ENDED, Running::EndOthers(_, session)) => ledger.may_be_gone(*session),
             _ => false,
         };
         if !right {
             let how = format!("{error}, at replica {}", self.process);
-            return wrong("what nothing stands in the way of is done", how);
+            return wrong(DONE, how);
         }
         Ok(())
     }

@@ -12,16 +12,22 @@ use epochkey::{Op, Session, SessionError, store::RowId};
 use super::{
     Checked, SKEW,
     ledger::Ledger,
+    operation::DONE,
     rows::{row_of, session_of},
+    token::Minted,
     world::World,
     wrong,
 };
+
+const RULE: &str = "tokens say when the user proved who they are";
 
 /// A user proves it again, and the session is told.
 pub(crate) struct Proof {
     process: u64,
     session: RowId,
     op: Op<Session, SessionError>,
+    /// How often the log had been broken off when it began, if nothing has stood in its way.
+    in_quiet: Option<usize>,
 }
 
 /// What a session may say.
@@ -76,7 +82,21 @@ impl Proven {
             self.said,
             self.perhaps_since,
         );
-        wrong("tokens say when the user proved who they are", how)
+        wrong(RULE, how)
+    }
+}
+
+impl Proof {
+    /// It fails only if something stood in its way, or if the session is gone.
+    fn check_failure(&self, error: &SessionError, ledger: &Ledger) -> Checked {
+        let is_gone = matches!(error, SessionError::Ended) && ledger.may_be_gone(self.session);
+        match self.in_quiet == Some(losses(ledger)) && !is_gone {
+            true => wrong(
+                DONE,
+                format!("{error} to who proved it, at replica {}", self.process),
+            ),
+            false => Ok(()),
+        }
     }
 }
 
@@ -89,11 +109,16 @@ impl World {
         let id = session_of(client.session);
         // Only what is told when it has finished is known.
         client.proven.perhaps_since.get_or_insert(now);
+        let op = replica.authority.sessions().reauthenticated(&id);
+        let ledger = self.ledger.lock();
+        let is_quiet = replica.is_quiet() && ledger.keeps(replica.applied);
         let proof = Proof {
             process: replica.process,
             session: client.session,
-            op: replica.authority.sessions().reauthenticated(&id),
+            op,
+            in_quiet: is_quiet.then(|| losses(&ledger)),
         };
+        drop(ledger);
         let step = format!("prove again who uses {id}, at {}", replica.process);
         self.proofs.push(proof);
         self.note(step);
@@ -104,14 +129,19 @@ impl World {
     pub(crate) fn check_proofs(&mut self) -> Checked {
         let (mut under_way, mut told) = (Vec::new(), Vec::new());
         for mut proof in std::mem::take(&mut self.proofs) {
+            let mut replicas = self.replicas.iter();
+            let Some(replica) = replicas.find(|it| it.process == proof.process) else {
+                continue;
+            };
+            if !replica.is_quiet() || self.server_was_wrong {
+                proof.in_quiet = None;
+            }
             match Pin::new(&mut proof.op).poll(&mut Context::from_waker(Waker::noop())) {
                 Poll::Pending => under_way.push(proof),
                 Poll::Ready(Ok(session)) => told.push((proof, says(&session))),
-                Poll::Ready(Err(_)) => {}
+                Poll::Ready(Err(error)) => proof.check_failure(&error, &self.ledger.lock())?,
             }
         }
-        let alive = |process| self.replicas.iter().any(|it| it.process == process);
-        under_way.retain(|proof: &Proof| alive(proof.process));
         self.proofs = under_way;
         for (proof, said) in told {
             self.check_past(proof.session, said)?;
@@ -125,14 +155,20 @@ impl World {
         Ok(())
     }
 
-    /// What the session of a pair says, asked for when that had been told.
+    /// What the session of a pair and its token say, asked for when that had been told.
     pub(crate) fn check_proven(
         &mut self,
         session: &Session,
+        token: &Minted,
         told: Option<(u64, usize)>,
     ) -> Checked {
-        let row = row_of(session.id().as_str());
-        self.check_past(row, says(session))?;
+        let (row, said) = (row_of(session.id().as_str()), says(session));
+        self.check_past(row, said)?;
+        // Not after the clock where it was issued.
+        if token.authenticated_at != Some(said.min(token.issued_at)) {
+            let how = format!("{:?}, its session {said}", token.authenticated_at);
+            return wrong(RULE, how);
+        }
         let mut clients = self.clients.iter_mut();
         let client = clients.find(|client| client.session == row);
         client.map_or(Ok(()), |client| {

@@ -22,6 +22,7 @@ pub(crate) struct Minted {
     session: Option<RowId>,
     pub(crate) issued_at: u64,
     pub(crate) expires_at: u64,
+    pub(crate) authenticated_at: Option<u64>,
     /// The server's time when it was issued, in seconds.
     pub(crate) truly_issued_at: u64,
     /// How often the log had been broken off by then, unless its issuer had not
@@ -72,6 +73,7 @@ impl Minted {
             session: None,
             issued_at: payload["iat"].as_u64().unwrap(),
             expires_at: payload["exp"].as_u64().unwrap(),
+            authenticated_at: payload["auth_time"].as_u64(),
             truly_issued_at,
             breaks: (by_one_up_to_date && ledger.keeps(sealed_at)).then(|| ledger.breaks()),
             token,

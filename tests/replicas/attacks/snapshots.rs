@@ -1,15 +1,18 @@
 //! Snapshots that somebody has altered who writes the store: each row is as this crate wrote it, or
 //! might have been.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use epochkey::{
-    StoreError,
+    Grant, StoreError,
     store::{
         Answer, Commit, Completion, Heartbeat, NewHistory, News, Outcome, Place, Receipt, Rewrap,
         SessionQuery, SessionRow, Snapshot, Standing, Store, StoreTime, StoredEpoch, Tidy,
     },
-    testing::FaultyStore,
+    testing::{self, FaultyStore},
 };
 
 use super::stores::delegate;
@@ -17,7 +20,16 @@ use crate::support::*;
 
 type Alter = fn(&mut Snapshot, &mut StoredEpoch);
 
-struct Altered(FaultyStore, Alter);
+const NOT: Alter = |_, _| {};
+
+#[derive(Clone)]
+struct Altered(FaultyStore, Arc<Mutex<Alter>>);
+
+impl Altered {
+    fn on(store: FaultyStore, alter: Alter) -> Self {
+        Self(store, Arc::new(Mutex::new(alter)))
+    }
+}
 
 impl Store for Altered {
     delegate!(0);
@@ -30,7 +42,8 @@ impl Store for Altered {
         let mut found = Vec::new();
         let mut answer = self.0.snapshot(now, &mut |epoch| found.push(epoch))?;
         if let Some(snapshot) = &mut answer.value {
-            found.iter_mut().for_each(|epoch| self.1(snapshot, epoch));
+            let alter = *self.1.lock().unwrap();
+            found.iter_mut().for_each(|epoch| alter(snapshot, epoch));
         }
         found.into_iter().for_each(epochs);
         Ok(answer)
@@ -80,8 +93,30 @@ fn a_snapshot_that_cannot_be_is_not_taken() {
         let ours = fleet.replica();
         ours.finish(ours.authority.rotate_key());
         ours.bump("u");
-        let open = |alter| fleet.builder().open(Altered(fleet.server.connect(), alter));
-        assert!(open(|_, _| {}).is_ok());
-        assert!(open(alter).is_err(), "{what}");
+        let store = |alter| Altered::on(fleet.server.connect(), alter);
+        assert!(fleet.builder().open(store(NOT)).is_ok());
+        assert!(fleet.builder().open(store(alter)).is_err(), "{what}");
     }
+}
+
+/// It would undo the bumps in between. Who starts cannot tell.
+#[test]
+fn a_key_that_has_moved_is_noticed_by_who_knows_it() {
+    let fleet = Fleet::new();
+    let store = Altered::on(fleet.server.connect(), NOT);
+    let ours = fleet.builder().open(store.clone()).unwrap();
+    let token = ours.issue(Grant::user("u")).unwrap();
+    fleet.clock.advance(secs(6));
+    let theirs = fleet.replica();
+    theirs.bump("u");
+    testing::follow(&ours).unwrap();
+    theirs.bump("v");
+    fleet.server.trim();
+    *store.1.lock().unwrap() = |snapshot, _| snapshot.keys[0].position = snapshot.head.position;
+    let error = testing::follow(&ours).unwrap_err();
+    assert_eq!(error.label(), "damaged");
+    assert_eq!(ours.verify(&token).unwrap_err().label(), "stale_epochs");
+    *store.1.lock().unwrap() = NOT;
+    testing::follow(&ours).unwrap();
+    assert_eq!(ours.verify(&token).unwrap_err().label(), "revoked");
 }
