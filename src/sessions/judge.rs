@@ -57,3 +57,33 @@ fn is_in_grace(rotated_at: StoreTime, now: StoreTime, policy: &CheckedPolicy) ->
         false => distance < Duration::from_secs(policy.refresh_grace),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Policy;
+
+    /// Where the window and what clocks may differ by are not the same.
+    #[test]
+    fn what_comes_before_the_rotation_is_late_beyond_what_clocks_differ_by() {
+        let policy = Policy::default()
+            .refresh_grace(Duration::from_secs(10))
+            .max_clock_skew(Duration::from_secs(3));
+        let policy = policy.check().unwrap();
+        let at = StoreTime::from_unix_millis;
+        let is_in_grace = |now| is_in_grace(at(100_000), at(now), &policy);
+        assert!(is_in_grace(94_000));
+        assert!(!is_in_grace(93_999));
+        assert!(is_in_grace(100_000));
+        assert!(is_in_grace(109_999));
+        assert!(!is_in_grace(110_000));
+    }
+
+    #[test]
+    fn a_window_of_no_time_holds_nothing() {
+        let policy = Policy::default().refresh_grace(Duration::ZERO);
+        let policy = policy.check().unwrap();
+        let now = StoreTime::from_unix_millis(100_000);
+        assert!(!is_in_grace(now, now, &policy));
+    }
+}

@@ -65,4 +65,21 @@ mod tests {
         }
         assert!(replays.0.lock().len() <= MANY + 1);
     }
+
+    /// Many at once, and nothing for a while: memory is for those whose window is open.
+    #[test]
+    fn many_are_forgotten_together_and_not_before_their_time() {
+        let (replays, time) = (Replays::default(), StoreTime::from_unix_millis);
+        let grace = Duration::from_secs(10);
+        let version = |n: u128| RowVersion::from_bytes(n.to_be_bytes());
+        for _ in 0..MOST_REPLAYS {
+            assert!(replays.count(version(0), time(0), grace));
+        }
+        for n in 1..MANY as u128 + 10 {
+            assert!(replays.count(version(n), time(0), grace));
+        }
+        assert!(!replays.count(version(0), time(19_999), grace));
+        assert!(replays.count(version(1), time(39_999), grace));
+        assert_eq!(replays.0.lock().len(), 1);
+    }
 }

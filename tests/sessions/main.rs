@@ -11,6 +11,7 @@ mod model;
 mod races;
 #[path = "../simulation/random.rs"]
 mod random;
+mod refusing;
 mod replicas;
 mod secrets;
 mod stolen;

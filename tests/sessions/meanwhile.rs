@@ -1,6 +1,8 @@
 //! What happens between the read and the commit of an operation on sessions.
 
-use epochkey::{Grant, RefreshError, StartError, testing};
+use std::time::Duration;
+
+use epochkey::{Grant, Policy, RefreshError, StartError, WhenFull, testing};
 
 use crate::{
     replicas::Fleet,
@@ -77,4 +79,39 @@ fn a_label_has_at_most_1024_bytes() {
         "{error}"
     );
     assert_eq!(service.labels("u").len(), 1);
+}
+
+/// Its last commit took longer than a session lives without a refresh.
+#[test]
+fn a_refresh_that_is_too_late_when_it_is_kept_was_idle_for_too_long() {
+    let fleet = Fleet::new();
+    let idle = Duration::from_secs(60);
+    let replica = fleet.replica_with(Policy::default().session_idle_lifetime(idle));
+    let pair = replica.start("u");
+    replica.link.hold_commits();
+    let late = replica.begin_refresh(&pair.refresh);
+    for _ in 0..60 {
+        fleet.advance(SECOND, &[&replica]);
+    }
+    replica.link.release();
+    let refused = testing::finish(&replica.authority, late).unwrap_err();
+    assert!(
+        matches!(refused, RefreshError::Expired { idle: true }),
+        "{refused:?}"
+    );
+}
+
+/// Another replica has a policy of before, by which there may be more.
+#[test]
+fn all_sessions_that_are_too_many_end() {
+    let fleet = Fleet::new();
+    let many = fleet.replica_with(Policy::default().max_sessions(6, WhenFull::EndOldest));
+    let few = fleet.replica_with(Policy::default().max_sessions(2, WhenFull::EndOldest));
+    for _ in 0..6 {
+        many.start("u");
+    }
+    few.follow();
+    let new = few.start("u");
+    assert_eq!(few.has_sessions("u"), 2);
+    assert_eq!(few.outcome(&new), "good");
 }
