@@ -177,3 +177,61 @@ impl Replica {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::atomic::{AtomicBool, Ordering},
+        thread,
+        time::Duration,
+    };
+
+    use crate::{Authority, MemoryStore, RedbStore, Store, testing};
+
+    fn authority(store: impl Store) -> Authority {
+        let secret = crate::MasterSecret::generate().unwrap();
+        let builder = Authority::builder("i", "a").master_secret(secret);
+        testing::by_hand(builder).open(store).unwrap()
+    }
+
+    /// Or the store would be asked again and again, all the time.
+    fn is_woken_once(authority: &Authority) {
+        let replica = authority.replica();
+        replica.source().store.wake();
+        replica.follow(Duration::MAX).unwrap();
+        let is_woken = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                is_woken.store(true, Ordering::SeqCst);
+                replica.source().store.wake();
+            });
+            replica.follow(Duration::MAX).unwrap();
+            assert!(is_woken.load(Ordering::SeqCst));
+        });
+        let caught_up = authority.catch_up();
+        replica.follow(Duration::MAX).unwrap();
+        caught_up.wait().unwrap();
+    }
+
+    #[test]
+    fn news_is_waited_for_until_somebody_wakes_who_waits_or_is_about_to() {
+        is_woken_once(&authority(MemoryStore::new()));
+        let directory = tempfile::tempdir().unwrap();
+        let store = RedbStore::open(directory.path().join("auth.redb")).unwrap();
+        is_woken_once(&authority(store));
+    }
+
+    #[test]
+    fn news_that_comes_meanwhile_ends_the_wait() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = RedbStore::open(directory.path().join("auth.redb")).unwrap();
+        for authority in [authority(MemoryStore::new()), authority(store)] {
+            let bumped = thread::scope(|scope| {
+                let bump = scope.spawn(|| authority.bump(crate::Scope::user("u")).wait());
+                authority.replica().follow(Duration::MAX).unwrap();
+                bump.join().unwrap()
+            });
+            bumped.unwrap();
+        }
+    }
+}

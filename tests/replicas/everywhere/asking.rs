@@ -2,7 +2,10 @@
 
 use std::sync::atomic::Ordering;
 
-use epochkey::{Observer, Scope};
+use epochkey::{
+    Observer, Scope,
+    store::{EventId, Place, ReplicaId},
+};
 
 use super::*;
 
@@ -127,4 +130,38 @@ fn nobody_asks_when_all_is_known() {
         follow(&ours);
         assert_eq!(reads(&store), 16);
     }
+}
+
+/// More of them than are looked at in one exchange, and each shows another place every time, of a
+/// past that was lost.
+#[test]
+fn who_is_behind_is_told_though_all_go_on() {
+    let fleet = Fleet::new();
+    let (ours, store) = eavesdropping(&fleet);
+    let _theirs = fleet.replica();
+    let epoch = testing::finish(&ours, ours.bump(Scope::user("u"))).unwrap();
+    let mut drawn = 0_u128;
+    store.alter(move |receipts| {
+        let of_theirs = receipts.iter().find(|receipt| {
+            let applied = receipt.heartbeat.applied;
+            applied.is_some_and(|applied| applied.position < epoch.position())
+        });
+        let template = *of_theirs.unwrap();
+        *receipts = vec![template; 40];
+        for (number, receipt) in receipts.iter_mut().enumerate() {
+            drawn += 1;
+            receipt.heartbeat.replica = ReplicaId::from_bytes([number as u8; 16]);
+            receipt.heartbeat.applied = template.heartbeat.applied.map(|applied| Place {
+                position: epoch.position(),
+                event: EventId::from_bytes(drawn.to_be_bytes()),
+                ..applied
+            });
+        }
+    });
+    let behind = ours.replicas_behind(epoch);
+    for _ in 0..3 {
+        assert!(is_running(&behind));
+        follow(&ours);
+    }
+    assert_eq!(ended(behind).unwrap().len(), 40);
 }
