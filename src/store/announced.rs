@@ -117,7 +117,13 @@ impl State {
 
 #[cfg(test)]
 mod tests {
-    use std::{sync::Arc, thread};
+    use std::{
+        sync::{
+            Arc,
+            atomic::{AtomicBool, Ordering},
+        },
+        thread,
+    };
 
     use super::*;
     use crate::store::EventId;
@@ -172,5 +178,75 @@ mod tests {
         announced.reached(history(1), 4);
         announced.ends_at(history(1), 3, known_before);
         assert_eq!(announced.position(), 4);
+    }
+
+    #[test]
+    fn who_waits_is_not_woken_before() {
+        for position in [5, 6] {
+            let announced = Announced::default();
+            announced.reached(history(1), position);
+            let is_told = AtomicBool::new(false);
+            thread::scope(|scope| {
+                scope.spawn(|| {
+                    is_told.store(true, Ordering::SeqCst);
+                    announced.reached(history(1), 7);
+                });
+                announced.wait_beyond(at(6), Duration::MAX);
+                assert!(is_told.load(Ordering::SeqCst), "{position}");
+            });
+        }
+    }
+
+    #[test]
+    fn a_late_word_of_the_end_takes_nothing_back() {
+        let announced = Announced::default();
+        announced.reached(history(1), 5);
+        let known_before = announced.position();
+        announced.reached(history(1), 6);
+        announced.ends_at(history(1), 3, known_before);
+        assert_eq!(announced.position(), 6);
+        announced.ends_at(history(1), 7, 6);
+        assert_eq!(announced.position(), 6, "that is not for it to say");
+        announced.ends_at(history(2), 3, 6);
+        assert_eq!(announced.position(), 6, "of another history");
+    }
+
+    #[cfg(feature = "redis")]
+    #[test]
+    fn a_position_of_whatever_history_wakes_who_waits() {
+        let announced = Announced::default();
+        announced.reached(history(1), 5);
+        thread::scope(|scope| {
+            scope.spawn(|| announced.reached_somewhere(6));
+            announced.wait_beyond(at(5), Duration::MAX);
+        });
+        announced.reached_somewhere(4);
+        assert_eq!(announced.position(), 6);
+    }
+
+    #[cfg(feature = "redis")]
+    #[test]
+    fn who_needs_a_position_waits_for_one_or_for_the_end() {
+        let announced = Announced::default();
+        thread::scope(|scope| {
+            scope.spawn(|| announced.reached(history(1), 5));
+            assert_eq!(announced.wait_until_known(), Some(5));
+        });
+        announced.stop();
+        assert_eq!(announced.wait_until_known(), None);
+        let announced = Announced::default();
+        thread::scope(|scope| {
+            scope.spawn(|| announced.stop());
+            assert_eq!(announced.wait_until_known(), None);
+        });
+    }
+
+    #[cfg(feature = "postgres")]
+    #[test]
+    fn it_is_stopped_once_it_is_told() {
+        let announced = Announced::default();
+        assert!(!announced.is_stopped());
+        announced.stop();
+        assert!(announced.is_stopped());
     }
 }

@@ -155,4 +155,13 @@ mod tests {
         assert_eq!(time.saturating_add(Duration::MAX), end);
         assert_eq!(end.distance(before), before.distance(end));
     }
+
+    #[test]
+    fn seconds_are_the_whole_ones() {
+        let time = StoreTime::from_unix_millis(7_999);
+        assert_eq!(time.as_unix_seconds(), 7);
+        let earlier = time.saturating_sub(Duration::from_millis(1_500));
+        assert_eq!(earlier.as_unix_millis(), 6_499);
+        assert_eq!(earlier.saturating_add_secs(2).as_unix_millis(), 8_499);
+    }
 }

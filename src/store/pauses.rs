@@ -49,3 +49,35 @@ impl Pauses {
         until.saturating_duration_since(Instant::now())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn they_get_longer_until_a_connection_is_of_use() {
+        let mut pauses = Pauses::default();
+        assert!(pauses.left().is_zero());
+        for shortest in [FIRST, 2 * FIRST, 4 * FIRST] {
+            let earliest = Instant::now() + shortest;
+            pauses.begin();
+            assert!(pauses.not_before.unwrap() >= earliest);
+        }
+        pauses.end();
+        assert!(pauses.left().is_zero());
+        pauses.begin();
+        assert!(pauses.not_before.unwrap() <= Instant::now() + 2 * FIRST);
+    }
+
+    #[test]
+    fn a_pause_ends_when_it_is_over() {
+        let in_an_hour = Instant::now() + Duration::from_secs(3600);
+        let mut pauses = Pauses {
+            not_before: Some(in_an_hour),
+            ..Pauses::default()
+        };
+        assert!(!pauses.left().is_zero());
+        pauses.not_before = Some(Instant::now());
+        assert!(pauses.left().is_zero());
+    }
+}
