@@ -342,3 +342,6 @@ impl State {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
