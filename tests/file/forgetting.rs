@@ -156,6 +156,29 @@ fn events_go_up_to_where_they_may() {
     assert_eq!(epochs, MANY + 100, "epochs are not events");
 }
 
+/// More than a step looks at, and no other change comes.
+#[test]
+fn what_is_left_is_forgotten_though_nobody_asks() {
+    let site = Site::new();
+    let mut asker = Asker::new(&site);
+    let bumps = (0..MANY).map(|_| asker.bump()).collect();
+    asker.commit(bumps, Vec::new(), 1_000);
+    let before_last = Place {
+        position: asker.head.position - 1,
+        ..asker.head
+    };
+    let tidy = Tidy {
+        events_up_to: asker.head.position,
+        events_before: StoreTime::from_unix_millis(u64::MAX >> 1),
+        ..asker.tidy()
+    };
+    asker.store.tidy(tidy).unwrap();
+    while asker.standing(before_last) != Standing::Trimmed {
+        std::thread::yield_now();
+    }
+    assert_eq!(asker.standing(asker.head), Standing::Part);
+}
+
 /// By whom they were bumped does not matter, nor how often: what is above the oldest key
 /// stays.
 #[test]

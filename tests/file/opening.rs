@@ -1,9 +1,9 @@
 //! What is found at a path, and what is said about it.
 
-use std::{fs, path::Path, sync::Barrier, thread};
+use std::{fs, io, path::Path, sync::Barrier, thread};
 
 use epochkey::{Grant, RedbStore, Scope, testing};
-use redb::{Database, TableDefinition};
+use redb::{Database, ReadableTableMetadata, TableDefinition};
 
 use crate::support::{Site, mode_of, set_mode};
 
@@ -65,6 +65,19 @@ fn without_its_directory_there_is_no_file() {
     assert!(!site.path().exists());
 }
 
+/// A directory's name: it could be made, and not put there.
+#[test]
+fn a_file_that_cannot_get_its_name_is_not_said_to_be_there() {
+    let site = Site::new();
+    let error = RedbStore::open(site.directory().join("auth.redb/")).unwrap_err();
+    assert_eq!(error.label(), "io");
+    let cause = std::error::Error::source(&error).unwrap();
+    let cause: &io::Error = cause.downcast_ref().unwrap();
+    assert_ne!(cause.kind(), io::ErrorKind::AlreadyExists);
+    let left = fs::read_dir(site.directory()).unwrap().count();
+    assert_eq!(left, 0);
+}
+
 const OTHER: TableDefinition<u64, u64> = TableDefinition::new("other");
 const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
 
@@ -99,6 +112,10 @@ fn a_newer_schema_is_refused() {
     let error = RedbStore::open(site.path()).unwrap_err();
     assert_eq!(error.label(), "newer");
     assert!(error.to_string().contains("update this process"), "{error}");
+    // There is none before the first.
+    set_schema(0);
+    let error = RedbStore::open(site.path()).unwrap_err();
+    assert_eq!(error.label(), "not_a_store");
     set_schema(1);
     drop(site.authority());
 }
@@ -142,28 +159,44 @@ fn debug_says_what_to_do() {
     assert!(format!("{error:?}").contains("chmod 600"), "{error:?}");
 }
 
-/// Its rows are gone, and what is left of it is not taken for a new store.
+/// Its rows are gone but in one table, and what is left of it is not taken for a new store.
 #[test]
 fn a_store_without_a_head_is_damaged() {
-    const HEAD: TableDefinition<(), (&[u8; 16], u64, &[u8; 16])> = TableDefinition::new("head");
+    type Bytes = &'static [u8; 16];
+    type Row = (Bytes, Bytes, u64, u64, &'static [u8]);
+    const HEAD: TableDefinition<(), (Bytes, u64, Bytes)> = TableDefinition::new("head");
     const KEYS: TableDefinition<u64, (&[u8; 12], u64, &[u8])> = TableDefinition::new("keys");
-    const LOG: TableDefinition<u64, (&[u8; 16], u64, &[u8])> = TableDefinition::new("log");
-    for only_its_secrets_are_left in [false, true] {
+    const LOG: TableDefinition<u64, (Bytes, u64, &[u8])> = TableDefinition::new("log");
+    const EPOCHS: TableDefinition<Bytes, (u64, Bytes)> = TableDefinition::new("epochs");
+    const SESSIONS: TableDefinition<Bytes, Row> = TableDefinition::new("sessions");
+    const USERS: TableDefinition<(Bytes, Bytes), ()> = TableDefinition::new("sessions_by_user");
+    for left in ["keys", "log", "epochs", "sessions", "users", "secrets"] {
         let site = Site::new();
-        drop(site.authority());
+        let authority = site.authority();
+        testing::finish(&authority, authority.bump(Scope::user("u"))).unwrap();
+        let start = authority.sessions().start(Grant::user("u"), "a device");
+        testing::finish(&authority, start).unwrap();
+        drop(authority);
         let database = Database::open(site.path()).unwrap();
         let transaction = database.begin_write().unwrap();
         transaction.open_table(HEAD).unwrap().remove(()).unwrap();
-        if only_its_secrets_are_left {
-            let mut keys = transaction.open_table(KEYS).unwrap();
-            keys.retain(|_, _| false).unwrap();
-            let mut log = transaction.open_table(LOG).unwrap();
-            log.retain(|_, _| false).unwrap();
+        macro_rules! clear {
+            ($($name:literal: $table:ident),*) => {
+                $(let mut table = transaction.open_table($table).unwrap();
+                assert!(!table.is_empty().unwrap());
+                table.retain(|_, _| left == $name).unwrap();
+                drop(table);)*
+            };
         }
+        clear!("keys": KEYS, "log": LOG, "epochs": EPOCHS, "sessions": SESSIONS, "users": USERS);
+        let mut meta = transaction.open_table(META).unwrap();
+        meta.retain(|name, _| name != "secrets" || left == "secrets")
+            .unwrap();
+        drop(meta);
         transaction.commit().unwrap();
         drop(database);
         let error = RedbStore::open(site.path()).unwrap_err();
-        assert_eq!(error.label(), "damaged");
+        assert_eq!(error.label(), "damaged", "{left}");
     }
 }
 

@@ -173,3 +173,43 @@ impl error::Error for Shared {
         self.0.source()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, ErrorKind};
+
+    use super::*;
+
+    #[test]
+    fn damage_is_told_from_what_passes() {
+        let io = |kind: ErrorKind| redb::Error::Io(io::Error::from(kind));
+        let label = |error| Failure::of_redb(error).error().label();
+        for damage in [
+            io(ErrorKind::InvalidData),
+            io(ErrorKind::UnexpectedEof),
+            redb::Error::Corrupted("a page".to_owned()),
+        ] {
+            assert_eq!(label(damage), "damaged");
+        }
+        for passing in [
+            io(ErrorKind::StorageFull),
+            redb::Error::PreviousIo,
+            redb::Error::DatabaseClosed,
+        ] {
+            assert_eq!(label(passing), "unavailable");
+        }
+    }
+
+    /// All who waited are told the same.
+    #[test]
+    fn what_the_disk_said_is_the_source_of_the_source() {
+        let disk = io::Error::from(ErrorKind::StorageFull).to_string();
+        let opening = RedbOpenError::from(RedbOpenCause::Io(ErrorKind::StorageFull.into()));
+        let failure = Failure::of_opening(opening);
+        for _ in 0..2 {
+            let error = failure.error();
+            let shared = error::Error::source(&error).unwrap();
+            assert_eq!(shared.source().unwrap().to_string(), disk);
+        }
+    }
+}

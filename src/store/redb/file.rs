@@ -190,4 +190,25 @@ mod tests {
         drop(file);
         assert!(StoreFile::open(&path).is_ok());
     }
+
+    #[test]
+    fn a_name_alone_is_in_the_directory_of_the_process() {
+        let of = |path| directory_of(Path::new(path));
+        assert_eq!(of("auth.redb"), Path::new("."));
+        assert_eq!(of("data/auth.redb"), Path::new("data"));
+        assert_eq!(of("/auth.redb"), Path::new("/"));
+    }
+
+    /// That it is asked for: neither of these can be brought to a disk.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_is_written_is_brought_to_the_disk_or_that_fails() {
+        let nowhere = OpenOptions::new().read(true).write(true).open("/dev/null");
+        let storage = Unlocked(FileBackend::new(nowhere.unwrap()).unwrap());
+        assert!(storage.write(0, b"a page").is_ok());
+        assert!(storage.sync_data().is_err());
+        assert!(sync_directory(Path::new("/proc")).is_err());
+        let directory = tempfile::tempdir().unwrap();
+        assert!(sync_directory(directory.path()).is_ok());
+    }
 }

@@ -179,3 +179,60 @@ fn find<V: redb::Value + 'static>(
     sweep.swept = sweep.up_to;
     Ok(found)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sweep(up_to: u64, swept: u64, is_through: bool) -> Sweep {
+        Sweep {
+            up_to,
+            swept,
+            next: (!is_through).then_some(Bound::Unbounded),
+        }
+    }
+
+    #[test]
+    fn a_walk_begins_when_it_is_worth_it() {
+        let begun = |mut sweep: Sweep, up_to| {
+            sweep.begin(up_to, 10);
+            (sweep.next.is_some(), sweep.up_to, sweep.swept)
+        };
+        assert_eq!(begun(sweep(0, 0, true), 9), (false, 0, 0));
+        assert_eq!(begun(sweep(0, 0, true), 10), (true, 10, 0));
+        assert_eq!(begun(sweep(50, 50, true), 59), (false, 50, 50));
+        assert_eq!(begun(sweep(50, 50, true), 60), (true, 60, 50));
+        // A clock was ahead, and was set right.
+        assert_eq!(begun(sweep(50, 50, true), 40), (false, 50, 40));
+        // One that is under way goes on, and no further than is said now.
+        assert_eq!(begun(sweep(50, 0, false), 90), (true, 50, 0));
+        assert_eq!(begun(sweep(50, 0, false), 40), (true, 40, 0));
+    }
+
+    /// Or it would be gone on with only when somebody asks, or all the time.
+    #[test]
+    fn it_is_done_when_nothing_is_left() {
+        assert!(Tidying::default().is_done());
+        let under_way = || sweep(1, 0, false);
+        let events = EventsLeft {
+            up_to: 1,
+            before: StoreTime::default(),
+        };
+        for left in [
+            Tidying {
+                events: Some(events),
+                ..Tidying::default()
+            },
+            Tidying {
+                epochs: under_way(),
+                ..Tidying::default()
+            },
+            Tidying {
+                sessions: under_way(),
+                ..Tidying::default()
+            },
+        ] {
+            assert!(!left.is_done());
+        }
+    }
+}

@@ -162,3 +162,115 @@ impl Recent {
         Some(following.map(|(_, event)| event.clone()).collect())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{EventId, HistoryId};
+
+    /// The place of an event, in the history that all are of.
+    fn at(position: u64) -> Place {
+        Place {
+            history: HistoryId::from_bytes([1; 16]),
+            position,
+            event: EventId::from_bytes([position as u8; 16]),
+        }
+    }
+
+    fn event(position: u64) -> Event {
+        Event {
+            position,
+            id: at(position).event,
+            time: StoreTime::default(),
+            body: Vec::new(),
+        }
+    }
+
+    fn following(watch: &Watch, position: u64) -> Option<Vec<u64>> {
+        watch.events_after(at(position)).map(|news| match news {
+            News::Events { events, more } => {
+                assert!(!more);
+                events.iter().map(|event| event.position).collect()
+            }
+            other => panic!("{other:?}"),
+        })
+    }
+
+    /// A commit that was reported to have failed may be there all the same when the file is
+    /// opened anew: who follows must not be told that there is nothing new.
+    #[test]
+    fn what_is_found_in_the_file_counts() {
+        let watch = Watch::new(None);
+        watch.found(Some(at(1)));
+        watch.appended(at(1), vec![event(2)]);
+        assert_eq!(following(&watch, 1), Some(vec![2]));
+        watch.found(Some(at(2)));
+        assert_eq!(following(&watch, 1), Some(vec![2]), "as it was");
+        watch.found(Some(at(3)));
+        assert_eq!(watch.head(), Some(at(3)));
+        assert_eq!(following(&watch, 3), Some(vec![]));
+        assert_eq!(following(&watch, 2), None, "the file knows");
+        assert_eq!(following(&watch, 1), None);
+        watch.appended(at(3), vec![event(4), event(5)]);
+        assert_eq!(following(&watch, 3), Some(vec![4, 5]));
+        assert_eq!(following(&watch, 4), Some(vec![5]));
+        assert_eq!(following(&watch, 2), None);
+    }
+
+    #[test]
+    fn what_was_trimmed_is_not_remembered() {
+        let watch = Watch::new(Some(at(1)));
+        watch.appended(at(1), (2..7).map(event).collect());
+        watch.trimmed(4);
+        assert_eq!(following(&watch, 3), None);
+        assert_eq!(following(&watch, 4), None, "it is for the file to say");
+        assert_eq!(following(&watch, 5), Some(vec![6]));
+        watch.trimmed(9);
+        assert_eq!(following(&watch, 5), None);
+        assert_eq!(following(&watch, 6), Some(vec![]), "the head");
+        watch.appended(at(6), vec![event(7)]);
+        assert_eq!(following(&watch, 6), Some(vec![7]));
+    }
+
+    #[test]
+    fn what_is_behind_is_remembered_as_long_as_it_is_kept() {
+        let watch = Watch::new(Some(at(5)));
+        watch.appended(at(5), vec![event(6)]);
+        watch.trimmed(3);
+        assert_eq!(following(&watch, 5), Some(vec![6]));
+        watch.trimmed(5);
+        assert_eq!(following(&watch, 5), None);
+    }
+
+    #[test]
+    fn receipts_are_kept_until_they_may_go() {
+        let watch = Watch::new(None);
+        for number in [1, 2] {
+            watch.receive(Heartbeat {
+                replica: ReplicaId::from_bytes([number; 16]),
+                applied: None,
+                max_staleness: Duration::ZERO,
+                now: StoreTime::from_unix_millis(number.into()),
+            });
+        }
+        watch.forget_receipts(StoreTime::from_unix_millis(1));
+        assert_eq!(watch.receipts().len(), 2);
+        watch.forget_receipts(StoreTime::from_unix_millis(2));
+        let [left] = watch.receipts()[..] else {
+            panic!("one")
+        };
+        assert_eq!(left.received_at.as_unix_millis(), 2);
+    }
+
+    #[test]
+    fn so_many_are_remembered_and_no_more() {
+        let watch = Watch::new(Some(at(1)));
+        let many = MOST_REMEMBERED as u64;
+        watch.appended(at(1), (2..many + 2).map(event).collect());
+        assert_eq!(following(&watch, 1).unwrap().len(), MOST_REMEMBERED);
+        watch.appended(at(many + 1), vec![event(many + 2)]);
+        assert_eq!(following(&watch, 1), None);
+        assert_eq!(following(&watch, 2).unwrap().len(), MOST_REMEMBERED);
+        assert_eq!(watch.state.lock().recent.events.len(), MOST_REMEMBERED);
+    }
+}
