@@ -197,6 +197,11 @@ mod tests {
         assert!(ApplicationClaims::of(&claims(64)).is_ok());
         let error = ApplicationClaims::of(&claims(65)).unwrap_err();
         assert_eq!(error.label(), "too_many_claims");
+        // 64 of which one is wrong are not too many.
+        let mut claims = claims(63);
+        claims.insert("sub".to_owned(), 1);
+        let error = ApplicationClaims::of(&claims).unwrap_err();
+        assert_eq!(error.label(), "registered_claim");
     }
 
     #[test]
