@@ -29,7 +29,7 @@ pub(crate) struct Sessions {
     contents: HashMap<Vec<u8>, Content>,
     /// Whom the tags mean, in any history.
     users: HashMap<[u8; 16], String>,
-    /// When rows were to expire, at the latest.
+    /// When the rows that the store held were to expire.
     expiries: HashMap<RowId, StoreTime>,
     /// The bodies that the store held when it was last looked at.
     held: HashMap<RowId, Vec<u8>>,
@@ -260,6 +260,7 @@ impl Ledger {
                 self.sessions.held.remove(&id);
                 continue;
             };
+            self.sessions.expiries.insert(id, row.row.expires_at);
             let body = row.row.body;
             let before = self.sessions.held.insert(id, body.clone());
             if let Some(before) = before
@@ -331,7 +332,5 @@ impl Sessions {
             read,
         };
         self.contents.insert(row.body.clone(), content);
-        let expiry = self.expiries.entry(row.id).or_default();
-        *expiry = row.expires_at.max(*expiry);
     }
 }
