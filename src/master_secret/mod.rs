@@ -249,6 +249,15 @@ mod tests {
         (0..=255).cycle().take(length).collect()
     }
 
+    /// What is around a secret counts, so that no file is read without end.
+    #[test]
+    fn the_longest_text() {
+        let padded = |length| format!("{:length$}", "0123456789abcdef".repeat(4));
+        assert!(read(&padded(MAX_TEXT_LENGTH)).is_ok());
+        let longer = MasterSecret::from_text(padded(MAX_TEXT_LENGTH + 1));
+        assert!(matches!(longer, Err(MasterSecretError::TooLong)));
+    }
+
     #[test]
     fn lengths() {
         let from = |length| MasterSecret::from_bytes(counting(length));

@@ -8,8 +8,8 @@ use std::{
 use epochkey::{
     StoreError,
     store::{
-        Answer, Commit, Completion, Heartbeat, NewHistory, News, Outcome, Place, Receipt, Rewrap,
-        SessionQuery, SessionRow, Snapshot, Standing, Store, StoreTime, StoredEpoch, Tidy,
+        Answer, Heartbeat, NewHistory, News, Outcome, Place, Receipt, Rewrap, Snapshot, Standing,
+        Store, StoreTime, StoredEpoch, Tidy,
     },
     testing::FaultyStore,
 };
@@ -56,6 +56,8 @@ impl Dying {
 }
 
 impl Store for Dying {
+    delegate!(link: commit, sessions);
+
     fn events_after(
         &self,
         heartbeat: Heartbeat,
@@ -78,14 +80,6 @@ impl Store for Dying {
 
     fn begin(&self, new: NewHistory) -> Result<Answer<Outcome>, StoreError> {
         self.ask(|| self.link.begin(new))
-    }
-
-    fn commit(&self, commit: Commit, done: Completion<Outcome>) {
-        self.link.commit(commit, done);
-    }
-
-    fn sessions(&self, query: SessionQuery, done: Completion<Option<Vec<SessionRow>>>) {
-        self.link.sessions(query, done);
     }
 
     fn rewrap(&self, rewrap: Rewrap) -> Result<Answer<Outcome>, StoreError> {

@@ -18,6 +18,10 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
+#[macro_use]
+#[path = "../replicas/delegate.rs"]
+mod delegate;
+
 #[allow(dead_code)]
 #[path = "../power/crash.rs"]
 mod crash;

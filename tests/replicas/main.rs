@@ -3,6 +3,9 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
+#[macro_use]
+mod delegate;
+
 mod attacks;
 mod everywhere;
 mod findings;

@@ -2,6 +2,10 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
+#[macro_use]
+#[path = "../replicas/delegate.rs"]
+mod delegate;
+
 mod findings;
 mod honest;
 mod life;

@@ -1,18 +1,11 @@
 //! A store that refuses commits, or fails to make them: what is tried again, how often, and what
 //! is told.
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::sync::{Arc, Mutex};
 
 use epochkey::{
     Authority, Grant, MemoryStore, StoreError, TokenPair,
-    store::{
-        Answer, Commit, Completion, Heartbeat, NewHistory, News, Outcome, Place, Reach, Receipt,
-        Refusal, Rewrap, SessionQuery, SessionRow, Snapshot, Standing, Store, StoreTime,
-        StoredEpoch, Tidy,
-    },
+    store::{Answer, Commit, Completion, Outcome, Refusal, Store},
 };
 
 /// How the next commits are answered, and none of them made.
@@ -44,6 +37,8 @@ impl Refusing {
 }
 
 impl Store for Refusing {
+    delegate!(store: reach, events_after, standing, snapshot, begin, sessions, rewrap, tidy, receipts, wake);
+
     fn commit(&self, commit: Commit, done: Completion<Outcome>) {
         let mut answers = self.answers.lock().unwrap();
         let answer = match *answers {
@@ -60,54 +55,6 @@ impl Store for Refusing {
             Some(Answers::FailsOnce) => done(Err(StoreError::unavailable("the disk is full"))),
             Some(_) => done(Ok(refused)),
         }
-    }
-
-    fn reach(&self) -> Reach {
-        self.store.reach()
-    }
-
-    fn events_after(
-        &self,
-        heartbeat: Heartbeat,
-        wait: Duration,
-    ) -> Result<Answer<News>, StoreError> {
-        self.store.events_after(heartbeat, wait)
-    }
-
-    fn standing(&self, place: Place, now: StoreTime) -> Result<Answer<Standing>, StoreError> {
-        self.store.standing(place, now)
-    }
-
-    fn snapshot(
-        &self,
-        now: StoreTime,
-        epochs: &mut dyn FnMut(StoredEpoch),
-    ) -> Result<Answer<Option<Snapshot>>, StoreError> {
-        self.store.snapshot(now, epochs)
-    }
-
-    fn begin(&self, new: NewHistory) -> Result<Answer<Outcome>, StoreError> {
-        self.store.begin(new)
-    }
-
-    fn sessions(&self, query: SessionQuery, done: Completion<Option<Vec<SessionRow>>>) {
-        self.store.sessions(query, done);
-    }
-
-    fn rewrap(&self, rewrap: Rewrap) -> Result<Answer<Outcome>, StoreError> {
-        self.store.rewrap(rewrap)
-    }
-
-    fn tidy(&self, tidy: Tidy) -> Result<Answer<Outcome>, StoreError> {
-        self.store.tidy(tidy)
-    }
-
-    fn receipts(&self, now: StoreTime) -> Result<Answer<Vec<Receipt>>, StoreError> {
-        self.store.receipts(now)
-    }
-
-    fn wake(&self) {
-        self.store.wake();
     }
 }
 

@@ -7,15 +7,13 @@ use std::{
         mpsc,
     },
     thread,
-    time::Duration,
 };
 
 use epochkey::{
     StoreError,
     store::{
-        Answer, Commit, Completion, Heartbeat, NewHistory, News, Outcome, Place, Reach, Receipt,
-        Rewrap, RowId, Rows, SessionChange, SessionQuery, SessionRow, Snapshot, Standing, Store,
-        StoreTime, StoredEpoch, Tidy,
+        Answer, Commit, Completion, Outcome, RowId, Rows, SessionChange, SessionQuery, SessionRow,
+        Store, StoreTime,
     },
 };
 
@@ -86,29 +84,7 @@ impl Watched {
 }
 
 impl Store for Watched {
-    fn reach(&self) -> Reach {
-        self.store.reach()
-    }
-
-    fn events_after(&self, ours: Heartbeat, wait: Duration) -> Result<Answer<News>, StoreError> {
-        self.store.events_after(ours, wait)
-    }
-
-    fn standing(&self, place: Place, now: StoreTime) -> Result<Answer<Standing>, StoreError> {
-        self.store.standing(place, now)
-    }
-
-    fn snapshot(
-        &self,
-        now: StoreTime,
-        epochs: &mut dyn FnMut(StoredEpoch),
-    ) -> Result<Answer<Option<Snapshot>>, StoreError> {
-        self.store.snapshot(now, epochs)
-    }
-
-    fn begin(&self, new: NewHistory) -> Result<Answer<Outcome>, StoreError> {
-        self.store.begin(new)
-    }
+    delegate!(store: reach, events_after, standing, snapshot, begin, rewrap, tidy, receipts);
 
     fn commit(&self, commit: Commit, done: Completion<Outcome>) {
         self.commits.lock().unwrap().push(commit.clone());
@@ -127,18 +103,6 @@ impl Store for Watched {
             None => self.store.sessions(query, done),
         }
         self.linger();
-    }
-
-    fn rewrap(&self, rewrap: Rewrap) -> Result<Answer<Outcome>, StoreError> {
-        self.store.rewrap(rewrap)
-    }
-
-    fn tidy(&self, tidy: Tidy) -> Result<Answer<Outcome>, StoreError> {
-        self.store.tidy(tidy)
-    }
-
-    fn receipts(&self, now: StoreTime) -> Result<Answer<Vec<Receipt>>, StoreError> {
-        self.store.receipts(now)
     }
 
     fn wake(&self) {

@@ -1,21 +1,14 @@
 //! Snapshots that somebody has altered who writes the store: each row is as this crate wrote it, or
 //! might have been.
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::sync::{Arc, Mutex};
 
 use epochkey::{
     Grant, StoreError,
-    store::{
-        Answer, Commit, Completion, Heartbeat, NewHistory, News, Outcome, Place, Receipt, Rewrap,
-        SessionQuery, SessionRow, Snapshot, Standing, Store, StoreTime, StoredEpoch, Tidy,
-    },
+    store::{Answer, Snapshot, Store, StoreTime, StoredEpoch},
     testing::{self, FaultyStore},
 };
 
-use super::stores::delegate;
 use crate::support::*;
 
 type Alter = fn(&mut Snapshot, &mut StoredEpoch);
@@ -32,7 +25,7 @@ impl Altered {
 }
 
 impl Store for Altered {
-    delegate!(0);
+    delegate!(0: events_after, standing, begin, commit, sessions, rewrap, tidy, receipts, wake);
 
     fn snapshot(
         &self,
@@ -47,22 +40,6 @@ impl Store for Altered {
         }
         found.into_iter().for_each(epochs);
         Ok(answer)
-    }
-
-    fn events_after(
-        &self,
-        heartbeat: Heartbeat,
-        wait: Duration,
-    ) -> Result<Answer<News>, StoreError> {
-        self.0.events_after(heartbeat, wait)
-    }
-
-    fn commit(&self, commit: Commit, done: Completion<Outcome>) {
-        self.0.commit(commit, done);
-    }
-
-    fn tidy(&self, tidy: Tidy) -> Result<Answer<Outcome>, StoreError> {
-        self.0.tidy(tidy)
     }
 }
 

@@ -12,57 +12,12 @@ use std::{
 use epochkey::{
     MemoryStore, StoreError,
     store::{
-        Answer, Commit, Completion, EventId, Heartbeat, NewHistory, News, Outcome, Place, Reach,
-        Receipt, Rewrap, SessionQuery, SessionRow, Snapshot, Standing, Store, StoreTime,
-        StoredEpoch, Tidy,
+        Answer, Commit, Completion, EventId, Heartbeat, News, Outcome, Place, Reach, Store, Tidy,
     },
     testing::FaultyStore,
 };
 
 pub(crate) type Action = Box<dyn FnOnce() + Send>;
-
-/// What all stores here leave to another one.
-macro_rules! delegate {
-    ($to:tt) => {
-        fn standing(&self, place: Place, now: StoreTime) -> Result<Answer<Standing>, StoreError> {
-            self.$to.standing(place, now)
-        }
-
-        fn begin(&self, new: NewHistory) -> Result<Answer<Outcome>, StoreError> {
-            self.$to.begin(new)
-        }
-
-        fn sessions(&self, query: SessionQuery, done: Completion<Option<Vec<SessionRow>>>) {
-            self.$to.sessions(query, done);
-        }
-
-        fn rewrap(&self, rewrap: Rewrap) -> Result<Answer<Outcome>, StoreError> {
-            self.$to.rewrap(rewrap)
-        }
-
-        fn receipts(&self, now: StoreTime) -> Result<Answer<Vec<Receipt>>, StoreError> {
-            self.$to.receipts(now)
-        }
-
-        fn wake(&self) {
-            self.$to.wake();
-        }
-    };
-}
-
-macro_rules! delegate_snapshot {
-    ($to:tt) => {
-        fn snapshot(
-            &self,
-            now: StoreTime,
-            epochs: &mut dyn FnMut(StoredEpoch),
-        ) -> Result<Answer<Option<Snapshot>>, StoreError> {
-            self.$to.snapshot(now, epochs)
-        }
-    };
-}
-
-pub(crate) use delegate;
 
 /// Does something once when the next answer to `events_after` was made and is on its way.
 #[derive(Clone)]
@@ -87,8 +42,7 @@ impl Between {
 }
 
 impl Store for Between {
-    delegate!(store);
-    delegate_snapshot!(store);
+    delegate!(store: standing, snapshot, begin, commit, sessions, rewrap, tidy, receipts, wake);
 
     fn events_after(
         &self,
@@ -103,14 +57,6 @@ impl Store for Between {
         }
         answer
     }
-
-    fn commit(&self, commit: Commit, done: Completion<Outcome>) {
-        self.store.commit(commit, done);
-    }
-
-    fn tidy(&self, tidy: Tidy) -> Result<Answer<Outcome>, StoreError> {
-        self.store.tidy(tidy)
-    }
 }
 
 /// An embedded store with one thread for all that writes. Its disk is full.
@@ -121,19 +67,10 @@ pub(crate) struct OneWriter {
 }
 
 impl Store for OneWriter {
-    delegate!(store);
-    delegate_snapshot!(store);
+    delegate!(store: events_after, standing, snapshot, begin, sessions, rewrap, receipts, wake);
 
     fn reach(&self) -> Reach {
         Reach::Embedded
-    }
-
-    fn events_after(
-        &self,
-        heartbeat: Heartbeat,
-        wait: Duration,
-    ) -> Result<Answer<News>, StoreError> {
-        self.store.events_after(heartbeat, wait)
     }
 
     fn commit(&self, _: Commit, done: Completion<Outcome>) {
@@ -157,16 +94,7 @@ impl Store for OneWriter {
 pub(crate) struct OtherHead(pub(crate) FaultyStore);
 
 impl Store for OtherHead {
-    delegate!(0);
-    delegate_snapshot!(0);
-
-    fn events_after(
-        &self,
-        heartbeat: Heartbeat,
-        wait: Duration,
-    ) -> Result<Answer<News>, StoreError> {
-        self.0.events_after(heartbeat, wait)
-    }
+    delegate!(0: events_after, standing, snapshot, begin, sessions, rewrap, tidy, receipts, wake);
 
     fn commit(&self, commit: Commit, done: Completion<Outcome>) {
         let other = |answer: Answer<Outcome>| Answer {
@@ -183,9 +111,5 @@ impl Store for OtherHead {
         };
         let done = Box::new(move |answer: Result<_, _>| done(answer.map(other)));
         self.0.commit(commit, done);
-    }
-
-    fn tidy(&self, tidy: Tidy) -> Result<Answer<Outcome>, StoreError> {
-        self.0.tidy(tidy)
     }
 }

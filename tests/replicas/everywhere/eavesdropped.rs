@@ -1,17 +1,11 @@
-use std::{
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
 use epochkey::{
     StoreError,
-    store::{
-        Answer, Commit, Completion, Heartbeat, NewHistory, News, Outcome, Place, Receipt, Rewrap,
-        SessionQuery, SessionRow, Snapshot, Standing, Store, StoreTime, StoredEpoch, Tidy,
-    },
+    store::{Answer, Receipt, Store, StoreTime},
     testing::FaultyStore,
 };
 
@@ -53,6 +47,8 @@ impl Eavesdropped {
 }
 
 impl Store for Eavesdropped {
+    delegate!(store: events_after, standing, snapshot, begin, commit, sessions, rewrap, tidy, wake);
+
     fn receipts(&self, now: StoreTime) -> Result<Answer<Vec<Receipt>>, StoreError> {
         self.reads.fetch_add(1, Ordering::SeqCst);
         if self.fails.load(Ordering::SeqCst) {
@@ -67,49 +63,5 @@ impl Store for Eavesdropped {
             action();
         }
         Ok(answer)
-    }
-
-    fn events_after(
-        &self,
-        heartbeat: Heartbeat,
-        wait: Duration,
-    ) -> Result<Answer<News>, StoreError> {
-        self.store.events_after(heartbeat, wait)
-    }
-
-    fn standing(&self, place: Place, now: StoreTime) -> Result<Answer<Standing>, StoreError> {
-        self.store.standing(place, now)
-    }
-
-    fn snapshot(
-        &self,
-        now: StoreTime,
-        epochs: &mut dyn FnMut(StoredEpoch),
-    ) -> Result<Answer<Option<Snapshot>>, StoreError> {
-        self.store.snapshot(now, epochs)
-    }
-
-    fn begin(&self, new: NewHistory) -> Result<Answer<Outcome>, StoreError> {
-        self.store.begin(new)
-    }
-
-    fn commit(&self, commit: Commit, done: Completion<Outcome>) {
-        self.store.commit(commit, done);
-    }
-
-    fn sessions(&self, query: SessionQuery, done: Completion<Option<Vec<SessionRow>>>) {
-        self.store.sessions(query, done);
-    }
-
-    fn rewrap(&self, rewrap: Rewrap) -> Result<Answer<Outcome>, StoreError> {
-        self.store.rewrap(rewrap)
-    }
-
-    fn tidy(&self, tidy: Tidy) -> Result<Answer<Outcome>, StoreError> {
-        self.store.tidy(tidy)
-    }
-
-    fn wake(&self) {
-        self.store.wake();
     }
 }
