@@ -190,7 +190,8 @@ impl Model {
             return false;
         };
         match kind {
-            1 if fields.len() == 32 => {
+            // A user of no secret was never bumped: a tag, then one that is not of zeros.
+            1 if fields.len() == 32 && fields[16..] != [0; 16] => {
                 let bumped = log.written.iter().position(|(_, effect)| {
                     matches!(effect, Effect::Epoch { tag, .. } if fields.starts_with(tag))
                 });
