@@ -25,10 +25,13 @@ const TIMEOUT: Duration = Duration::from_secs(1);
 /// Waits until an operation is finished, and not for ever.
 #[track_caller]
 pub(crate) fn result<T, E>(op: Op<T, E>) -> Result<T, E> {
-    until("the operation is finished", || {
-        format!("{op:?}") != "Op(running)"
-    });
+    until("the operation is finished", || !is_running(&op));
     op.wait()
+}
+
+/// Without waiting for it.
+pub(crate) fn is_running<T, E>(op: &Op<T, E>) -> bool {
+    format!("{op:?}") == "Op(running)"
 }
 
 pub(crate) fn seconds(seconds: u64) -> Duration {

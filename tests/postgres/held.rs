@@ -12,7 +12,9 @@ use crate::{
     Postgres,
     faults::{
         Kind,
-        fleet::{Fleet, LONG, Replica, restarts, result, soon_stale, until},
+        fleet::{
+            Fleet, LONG, Replica, is_running, restarts, result, soon_stale, until, until_some,
+        },
     },
     hand::{self, count, patient},
     network::{Proxy, Way},
@@ -109,13 +111,22 @@ fn who_stops_in_the_middle_holds_up_the_others_for_a_while_only() {
         fleet.replica_at(&server.url_at(proxy.address())),
     ];
     let token = replicas[0].issue("u");
-    // So that its connection is there.
-    let position = replicas[1].bump("v").position();
-    proxy.hold(Way::ToClient);
-    let stopped = replicas[1].authority.bump(Scope::user("u"));
     let holds_the_head = "state = 'idle in transaction' AND pid IN (SELECT pid FROM pg_locks \
         WHERE relation = 'epochkey.head'::regclass AND mode = 'RowShareLock')";
-    until("it holds the head", || count(&server, holds_the_head) == 1);
+    // On a slow machine it may have given up before anybody looks.
+    let (position, stopped) = until_some("it holds the head", || {
+        proxy.release();
+        // So that its connection is there.
+        let position = replicas[1].bump("v").position();
+        proxy.hold(Way::ToClient);
+        let stopped = replicas[1].authority.bump(Scope::user("u"));
+        let mut holds = false;
+        until("it holds the head, or gives up", || {
+            holds = count(&server, holds_the_head) == 1;
+            holds || !is_running(&stopped)
+        });
+        holds.then_some((position, stopped))
+    });
     proxy.hold(Way::ToServer);
     let epoch = replicas[0].bump("u");
     assert_eq!(epoch.position(), position + 1);
