@@ -163,6 +163,8 @@ mod verified;
 mod wrapping;
 
 #[cfg(test)]
+mod scarce_random;
+#[cfg(test)]
 #[path = "../tests/simulation/bugs.rs"]
 mod simulated_bugs;
 #[cfg(test)]

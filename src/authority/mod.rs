@@ -183,15 +183,15 @@ mod tests {
     use std::{
         sync::{
             Barrier,
-            atomic::{AtomicBool, AtomicUsize, Ordering},
+            atomic::{AtomicUsize, Ordering},
         },
         time::{Duration, SystemTime},
     };
 
     use super::*;
     use crate::{
-        BuildError, BumpError, Clock, Grant, IssueError, MemoryStore, Scope, SwapError,
-        crypto::{Random, SystemRandom},
+        Clock, Grant, MemoryStore, SwapError,
+        crypto::SystemRandom,
         epoch_log::Change,
         hook::{self, Place},
         ring_key::NewRingKey,
@@ -255,38 +255,6 @@ mod tests {
             here.wait();
             swapping.join().unwrap();
         }
-    }
-
-    /// Gives nothing once it is told to.
-    #[derive(Clone, Default)]
-    struct FailingRandom(Arc<AtomicBool>);
-
-    impl Random for FailingRandom {
-        fn fill(&self, bytes: &mut [u8]) -> Result<(), RandomError> {
-            match self.0.load(Ordering::SeqCst) {
-                true => Err(RandomError::for_tests()),
-                false => SystemRandom.fill(bytes),
-            }
-        }
-    }
-
-    #[test]
-    fn without_random_bytes_nothing_is_issued_or_changed() {
-        let random = FailingRandom::default();
-        let builder = || Authority::builder("i", "a").random(random.clone());
-        let authority = builder().open(MemoryStore::new()).unwrap();
-        let token = authority.issue(Grant::user("u")).unwrap();
-        random.0.store(true, Ordering::SeqCst);
-        let opened = builder().open(MemoryStore::new());
-        assert!(matches!(opened, Err(BuildError::Random(_))));
-        let issued = authority.issue(Grant::user("u"));
-        assert!(matches!(issued, Err(IssueError::Random(_))));
-        let bumped = authority.bump(Scope::user("u")).wait();
-        assert!(matches!(bumped, Err(BumpError::Random(_))));
-        let swapped = authority.swap_key().wait();
-        assert!(matches!(swapped, Err(SwapError::Random(_))));
-        assert!(authority.verify(&token).is_ok());
-        assert_eq!(authority.stats().position, 1);
     }
 
     /// A ring key keeps the longest lifetime it was introduced with, whatever the

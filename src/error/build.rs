@@ -90,9 +90,10 @@ impl From<RandomError> for BuildError {
 
 impl From<StoreError> for BuildError {
     fn from(error: StoreError) -> Self {
-        match error.is_wrong_master_secret() {
-            true => BuildError::WrongMasterSecret,
-            false => BuildError::Store(error),
+        match error.random() {
+            Some(random) => BuildError::Random(random),
+            None if error.is_wrong_master_secret() => BuildError::WrongMasterSecret,
+            None => BuildError::Store(error),
         }
     }
 }

@@ -267,7 +267,10 @@ macro_rules! sources {
 
         impl From<StoreError> for $error {
             fn from(error: StoreError) -> Self {
-                $error::Store(error)
+                match error.random() {
+                    Some(random) => $error::Random(random),
+                    None => $error::Store(error),
+                }
             }
         }
 

@@ -126,6 +126,14 @@ impl StoreError {
         }
     }
 
+    /// What kept it from being sent at all.
+    pub(crate) fn random(&self) -> Option<RandomError> {
+        match self.0 {
+            Cause::Random(error) => Some(error),
+            _ => None,
+        }
+    }
+
     pub(crate) fn is_too_large(&self) -> bool {
         matches!(self.0, Cause::TooLarge { .. })
     }
@@ -207,7 +215,7 @@ impl fmt::Display for StoreError {
             Cause::Stale => f.write_str("this process has no fresh news of the store; try again"),
             Cause::Unsettled => f.write_str("the store's log starts over again and again"),
             Cause::Abandoned => f.write_str("the store dropped a question without an answer"),
-            Cause::Random(_) => f.write_str("no random bytes for the secrets of a new history"),
+            Cause::Random(_) => f.write_str("no random bytes for what was to be written"),
         }
     }
 }

@@ -323,6 +323,7 @@ impl Refresh {
             Err(IssueError::StaleEpochs | IssueError::AuthenticatedInFuture) => {
                 Err(RefreshError::StaleEpochs)
             }
+            Err(IssueError::Random(error)) => Err(error.into()),
             Err(error) => Err(RefreshError::Grant(error)),
         }
     }

@@ -248,6 +248,7 @@ impl Start {
             Err(IssueError::BumpedSinceMark { .. } | IssueError::OutdatedMark) => {
                 Err(StartError::BumpedMeanwhile)
             }
+            Err(IssueError::Random(error)) => Err(error.into()),
             Err(error) => Err(StartError::Grant(error)),
         }
     }
