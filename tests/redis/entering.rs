@@ -1,6 +1,6 @@
 //! Being let in by a server: names, passwords, databases, addresses.
 
-use std::{error::Error, net::Ipv4Addr};
+use std::{error::Error, net::Ipv4Addr, time::Duration};
 
 use epochkey::{Authority, MasterSecret, RedisConnectError, RedisOptions, RedisStore};
 
@@ -129,8 +129,52 @@ fn what_is_no_server_is_unreachable() {
         "http://localhost",
         "redis://",
         "redis://localhost/#insecure",
+        "redis://ada:wrong-one@localhost:port",
+        "redis://ada:wrong-one@localhost/no-number",
     ] {
         let error = RedisStore::connect(url, RedisOptions::new()).err().unwrap();
         assert_eq!(error.label(), "invalid_url", "{url}");
+        assert!(!said(&error).contains("wrong-one"), "{}", said(&error));
+    }
+}
+
+#[test]
+fn options_that_cannot_work_are_refused() {
+    let nowhere = "redis://127.0.0.1:1";
+    let refused = |options| RedisStore::connect(nowhere, options).err().unwrap();
+    for prefix in ["", "{", "a}b", "{a}"] {
+        let error = refused(RedisOptions::new().prefix(prefix));
+        assert_eq!(error.label(), "invalid_prefix");
+        assert!(said(&error).contains(&format!("`{prefix}`")), "{error}");
+    }
+    for options in [
+        RedisOptions::new().connect_timeout(Duration::ZERO),
+        RedisOptions::new().response_timeout(Duration::ZERO),
+    ] {
+        let error = refused(options);
+        assert_eq!(error.label(), "invalid_timeout");
+        assert!(said(&error).contains("a time-out is 0"), "{error}");
+    }
+}
+
+#[test]
+fn a_server_that_is_too_old_is_refused_with_its_version() {
+    let Some(server) = server::redis() else {
+        return;
+    };
+    for version in ["6.2.14", "", "seven", "-7.0.0"] {
+        let hostile = Hostile::before(server.address()).unwrap();
+        let length = version.len();
+        let reply = format!(
+            "*4\r\n$7\r\nversion\r\n${length}\r\n{version}\r\n$4\r\nrole\r\n$6\r\nmaster\r\n"
+        );
+        hostile.replace_all("HELLO", Lie::Bytes(reply.into_bytes()));
+        let url = format!("redis://{}", hostile.address());
+        let error = RedisStore::connect(&url, RedisOptions::new())
+            .err()
+            .unwrap();
+        assert_eq!(error.label(), "old_version", "{version}");
+        let parts = format!("is of version {version}; 7 or later");
+        assert!(said(&error).contains(&parts), "{error}");
     }
 }

@@ -56,6 +56,29 @@ fn no_lie_lets_a_server_pass_for_a_good_one() {
 }
 
 #[test]
+fn a_server_that_is_too_old_is_refused_with_its_version() {
+    let Some((server, hostile)) = start() else {
+        return;
+    };
+    let number: i32 = server
+        .value("SHOW server_version_num")
+        .unwrap()
+        .parse()
+        .unwrap();
+    let version = server.value("SHOW server_version").unwrap();
+    let lie = Lie::Replaced(
+        number.to_be_bytes().to_vec(),
+        139_999_i32.to_be_bytes().to_vec(),
+    );
+    hostile.replace_all("server_version_num", lie);
+    let error = PostgresStore::connect(&url(&hostile), impatient())
+        .err()
+        .unwrap();
+    assert_eq!(error.label(), "old_version", "{error:?}");
+    assert!(error.to_string().contains(&version), "{error}");
+}
+
+#[test]
 fn who_refuses_is_listened_to() {
     let (url, talking) = talking("sslmode=disable", |client| {
         hear_first(client);

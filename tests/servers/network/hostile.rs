@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    lies::{Lie, garbled},
+    lies::{Lie, garbled, replaced},
     protocol::Protocol,
     relay::{Connection, Relay, Script, Shared, Way},
 };
@@ -270,6 +270,7 @@ fn carry_replies(shared: &Shared<Plan>, connection: &Connection) -> io::Result<(
                 return hang_up(client, &reply[..length % reply.len()]);
             }
             Some(Lie::Altered(seed)) => client.write_all(&protocol.altered(&reply, seed))?,
+            Some(Lie::Replaced(from, to)) => client.write_all(&replaced(&reply, &from, &to))?,
             Some(Lie::Garbled(seed)) => client.write_all(&garbled(&reply, seed))?,
             Some(Lie::Late) => {
                 client.write_all(&before)?;

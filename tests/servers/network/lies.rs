@@ -21,12 +21,22 @@ pub(crate) enum Lie {
     Truncated(usize),
     /// The reply in its shape with other numbers and texts, by this seed.
     Altered(u64),
+    /// The reply with the second bytes in the place of the first.
+    Replaced(Vec<u8>, Vec<u8>),
     /// The reply with some bytes that are other ones, are missing, or come twice, by this seed.
     Garbled(u64),
     /// The reply before it once more, and then this one: all that follow are off by one.
     Late,
     /// The reply, each byte on its own.
     Bytewise,
+}
+
+pub(super) fn replaced(reply: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
+    let mut replaced = reply.to_vec();
+    let found = reply.windows(from.len()).position(|bytes| bytes == from);
+    let at = found.expect("what is to be replaced");
+    replaced.splice(at..at + from.len(), to.iter().copied());
+    replaced
 }
 
 /// Bytes for [`Lie::Bytes`], each with a name for messages. After those that promise more
