@@ -14,13 +14,13 @@ use std::{
 };
 
 use epochkey::{
-    Authority, BumpError, Grant, MasterSecret, MemoryStore, Op, Policy, Scope,
+    Authority, BumpError, Grant, MasterSecret, MemoryStore, Op, Policy, Scope, VerifyError,
     store::{Heartbeat, ReplicaId, Store, StoreTime},
     testing::{self, FaultyStore, ManualClock},
 };
 
 pub(crate) use self::stores::Between;
-use self::stores::{OneWriter, OtherHead};
+use self::stores::{AtStanding, OneWriter, OtherHead};
 use crate::support::*;
 
 /// The head was reached, and the answer is on its way, when the store loses its tail and
@@ -339,4 +339,35 @@ fn an_acknowledgement_of_another_event_is_none() {
         panic!("of the store")
     };
     assert_eq!(error.label(), "damaged");
+}
+
+/// Between the snapshot and the question whether this replica's past is part of it.
+#[test]
+fn a_history_that_begins_behind_a_snapshot_is_begun_once() {
+    let fleet = Fleet::new();
+    let other = fleet.replica();
+    let store = AtStanding::on(fleet.server.connect());
+    let told = Arc::new(Told::default());
+    let builder = fleet.builder().observer(Arc::clone(&told));
+    let ours = builder.open(store.clone()).unwrap();
+    let token = ours.issue(Grant::user("u")).unwrap();
+    let epoch = other.bump("another");
+    fleet.server.trim();
+    let (begun, beginning) = (Arc::new(Mutex::new(None)), other.authority.clone());
+    let there = Arc::clone(&begun);
+    store.then(move || {
+        let begun = testing::finish(&beginning, beginning.start_over()).unwrap();
+        *there.lock().unwrap() = Some(begun);
+    });
+    let wait = ours.wait_for(epoch);
+    testing::follow(&ours).unwrap();
+    assert_eq!(wait.wait().unwrap_err().label(), "lost");
+    let begun = begun.lock().unwrap().take().unwrap();
+    testing::finish(&ours, ours.wait_for(begun)).unwrap();
+    assert_eq!(ours.verify(&token).unwrap_err(), VerifyError::UnknownKey);
+    assert_eq!(
+        (count(&told.restarted), count(&other.told.restarted)),
+        (0, 1)
+    );
+    settle(&[other]);
 }

@@ -12,7 +12,8 @@ use std::{
 use epochkey::{
     MemoryStore, StoreError,
     store::{
-        Answer, Commit, Completion, EventId, Heartbeat, News, Outcome, Place, Reach, Store, Tidy,
+        Answer, Commit, Completion, EventId, Heartbeat, News, Outcome, Place, Reach, Standing,
+        Store, StoreTime, Tidy,
     },
     testing::FaultyStore,
 };
@@ -56,6 +57,36 @@ impl Store for Between {
             action();
         }
         answer
+    }
+}
+
+/// Does something once when it is asked how a place stands, before it answers.
+#[derive(Clone)]
+pub(crate) struct AtStanding {
+    store: FaultyStore,
+    action: Arc<Mutex<Option<Action>>>,
+}
+
+impl AtStanding {
+    pub(crate) fn on(store: FaultyStore) -> Self {
+        let action = Arc::default();
+        Self { store, action }
+    }
+
+    pub(crate) fn then(&self, action: impl FnOnce() + Send + 'static) {
+        *self.action.lock().unwrap() = Some(Box::new(action));
+    }
+}
+
+impl Store for AtStanding {
+    delegate!(store: events_after, snapshot, begin, commit, sessions, rewrap, tidy, receipts, wake);
+
+    fn standing(&self, place: Place, now: StoreTime) -> Result<Answer<Standing>, StoreError> {
+        let action = self.action.lock().unwrap().take();
+        if let Some(action) = action {
+            action();
+        }
+        self.store.standing(place, now)
     }
 }
 

@@ -1,8 +1,11 @@
 //! Clocks, lifetimes, and the age of news.
 
-use epochkey::{BuildError, Policy, Scope, testing::ManualClock};
+use epochkey::{
+    BuildError, Grant, Policy, Scope,
+    testing::{self, ManualClock},
+};
 
-use crate::support::*;
+use crate::{attacks::Between, support::*};
 
 #[test]
 fn finding_06_a_stale_replica_does_nothing() {
@@ -42,6 +45,19 @@ fn finding_07_a_clock_that_is_off_makes_stale() {
     fleet.server.set_clock_ahead(secs(2));
     replica.follow().unwrap();
     assert_eq!(replica.outcome(&token), "good");
+}
+
+/// Longer than clocks may differ, and not as long as news may be old.
+#[test]
+fn finding_07_an_answer_that_was_long_under_way_is_of_no_clock_that_is_off() {
+    let fleet = Fleet::new();
+    let store = Between::on(fleet.server.connect());
+    let authority = fleet.builder().open(store.clone()).unwrap();
+    let token = authority.issue(Grant::user("u")).unwrap();
+    let clock = fleet.clock.clone();
+    store.then(move || clock.advance(secs(9)));
+    testing::follow(&authority).unwrap();
+    assert!(authority.verify(&token).is_ok());
 }
 
 /// Lifetimes belong to keys: a deploy of a shorter one refuses no honest token, and
