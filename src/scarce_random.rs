@@ -77,9 +77,10 @@ impl World {
 }
 
 type Outcome = Result<(), &'static str>;
+type Operation = fn(&World) -> Outcome;
 
-/// Each operation that draws, and what it comes to.
-const OPERATIONS: [(&str, fn(&World) -> Outcome, Outcome); 12] = [
+/// Each that draws, and what it comes to.
+const OPERATIONS: [(&str, Operation, Outcome); 12] = [
     (
         "issue",
         |world| {
