@@ -6,12 +6,14 @@
 #![allow(dead_code, unused_imports)]
 
 mod asker;
+mod memory;
 mod world;
 
 use std::{thread, time::Duration};
 
 pub(crate) use self::{
     asker::{Asker, QUESTIONS, current, now},
+    memory::{Memory, is_alone},
     world::{Mark, Markers, World},
 };
 

@@ -1,28 +1,18 @@
 //! Answers without an end: neither time nor memory goes with them.
 
-use std::fs;
-
 use epochkey::{Authority, Grant, MasterSecret, Scope};
 
 use super::*;
-use crate::network::{Lie, wire};
-
-/// Four times what an answer may cost, and as much again for everything else in this process.
-const MOST_MEMORY: usize = 2 * 4 * 32 * 1024 * 1024;
-
-/// The largest that this process has been, and how large it is, in bytes.
-fn memory() -> Option<(usize, usize)> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let number = |name: &str| {
-        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
-        let kilobytes: usize = line.split_whitespace().next()?.parse().ok()?;
-        Some(kilobytes * 1024)
-    };
-    Some((number("VmHWM:")?, number("VmRSS:")?))
-}
+use crate::{
+    deceived::{Memory, is_alone},
+    network::{Lie, wire},
+};
 
 #[test]
 fn an_endless_answer_is_an_error_in_bounded_memory() {
+    if !is_alone("hostile::endless::an_endless_answer_is_an_error_in_bounded_memory") {
+        return;
+    }
     let Some((_server, hostile)) = start() else {
         return;
     };
@@ -32,7 +22,7 @@ fn an_endless_answer_is_an_error_in_bounded_memory() {
         .master_secret(MasterSecret::generate().unwrap())
         .open(store)
         .unwrap();
-    let before = memory();
+    let before = Memory::now();
     for (name, first, then) in wire::endless() {
         let user = format!("u-{name}");
         let token = persist(|| authority.issue(Grant::user(&user)));
@@ -45,10 +35,7 @@ fn an_endless_answer_is_an_error_in_bounded_memory() {
         }
         persist(|| authority.bump(Scope::user(&user)).wait());
         authority.verify(&token).unwrap_err();
-        if let (Some((_, resident)), Some((largest, _))) = (before, memory()) {
-            let grown = largest.saturating_sub(resident);
-            assert!(grown < MOST_MEMORY, "{name}: {} MiB", grown >> 20);
-        }
+        before.assert_bounded(name);
     }
     assert_eq!(hostile.told(), wire::endless().len() as u64);
 }
@@ -56,7 +43,10 @@ fn an_endless_answer_is_an_error_in_bounded_memory() {
 /// Before anybody is let in.
 #[test]
 fn who_talks_without_an_end_is_not_connected_to() {
-    let before = memory();
+    if !is_alone("hostile::endless::who_talks_without_an_end_is_not_connected_to") {
+        return;
+    }
+    let before = Memory::now();
     for (name, first, then) in wire::endless() {
         let (url, talking) = talking("sslmode=disable", move |client| {
             hear_first(client);
@@ -69,10 +59,7 @@ fn who_talks_without_an_end_is_not_connected_to() {
         assert_eq!(connected.err().unwrap().label(), "unreachable", "{name}");
         talking.join().unwrap();
     }
-    if let (Some((_, resident)), Some((largest, _))) = (before, memory()) {
-        let grown = largest.saturating_sub(resident);
-        assert!(grown < MOST_MEMORY, "{} MiB", grown >> 20);
-    }
+    before.assert_bounded("before anybody is let in");
 }
 
 /// What is said before somebody is let in is kept until then.
