@@ -371,3 +371,24 @@ fn a_history_that_begins_behind_a_snapshot_is_begun_once() {
     );
     settle(&[other]);
 }
+
+/// The head was reached, and a new history begins before it is asked whether the epoch is part of
+/// the log.
+#[test]
+fn an_epoch_whose_history_ends_while_it_is_asked_about_is_not_said_to_be_in_force() {
+    let fleet = Fleet::new();
+    let other = fleet.replica();
+    let store = AtStanding::on(fleet.server.connect());
+    let ours = fleet.builder().open(store.clone()).unwrap();
+    let epoch = other.bump("u");
+    testing::follow(&ours).unwrap();
+    let wait = ours.wait_for(epoch);
+    let beginning = other.authority.clone();
+    store.then(move || {
+        testing::finish(&beginning, beginning.start_over()).unwrap();
+    });
+    testing::follow(&ours).unwrap();
+    testing::follow(&ours).unwrap();
+    assert_eq!(wait.wait().unwrap_err().label(), "lost");
+    settle(&[other]);
+}
